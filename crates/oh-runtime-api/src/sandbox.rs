@@ -1,0 +1,137 @@
+//! What a harness holds.
+
+use std::fmt::{Debug, Display};
+use std::path::Path;
+use std::pin::Pin;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::{CommandId, CommandSpec, DeleteReport, FileEntry, Finished, Incarnation, Result};
+
+/// Bytes out of a sandbox.
+pub type BoxRead = Pin<Box<dyn AsyncRead + Send>>;
+/// Bytes into a sandbox; shutting it down is end-of-file.
+pub type BoxWrite = Pin<Box<dyn AsyncWrite + Send>>;
+
+/// What the agent says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentInfo {
+    /// Random per start of the agent.
+    pub boot: u128,
+    /// Its version.
+    pub version: String,
+}
+
+/// A running command.
+///
+/// Output that is not read holds the command back after a window (256 KiB a stream); dropping a reader discards what
+/// follows instead. Dropping the whole value leaves the command running.
+pub struct Process {
+    /// Its name for ever.
+    pub id: CommandId,
+    /// Its standard input, when asked for. Shutting it down or dropping it is end-of-file.
+    pub stdin: Option<BoxWrite>,
+    /// Its standard output.
+    pub stdout: Option<BoxRead>,
+    /// Its standard error.
+    pub stderr: Option<BoxRead>,
+    /// The rest.
+    pub control: Box<dyn ProcessControl>,
+}
+
+impl Process {
+    /// Waits for its end. It can end before its output was read; what was written stays readable.
+    ///
+    /// # Errors
+    /// With [`Outcome::Unknown`](crate::Outcome::Unknown) when the stream broke or the sandbox ended meanwhile.
+    pub async fn wait(&mut self) -> Result<Finished> {
+        self.control.wait().await
+    }
+
+    /// Kills it with all its children: SIGTERM, the command's grace, SIGKILL. Returns when that is asked for;
+    /// [`wait`](Self::wait) tells when it is done.
+    ///
+    /// # Errors
+    /// When the stream is broken.
+    pub async fn cancel(&self) -> Result<()> {
+        self.control.cancel().await
+    }
+}
+
+impl Debug for Process {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Process").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// The part of a running command that is not bytes. See [`Process`].
+#[async_trait]
+pub trait ProcessControl: Send + Sync {
+    /// See [`Process::wait`].
+    async fn wait(&mut self) -> Result<Finished>;
+    /// See [`Process::cancel`].
+    async fn cancel(&self) -> Result<()>;
+}
+
+/// One sandbox. The same on every backend, because it needs nothing of one but a byte stream.
+///
+/// Paths are paths in the sandbox; relative ones start at `/`. Every method connects when needed.
+#[async_trait]
+pub trait Sandbox: Debug + Display + Send + Sync + 'static {
+    /// Which one.
+    fn incarnation(&self) -> &Incarnation;
+
+    /// Waits until its agent answers, at most `deadline`.
+    ///
+    /// # Errors
+    /// [`EndedBeforeReady`](crate::ErrorKind::EndedBeforeReady) with its last words,
+    /// [`Deadline`](crate::ErrorKind::Deadline), [`Version`](crate::ErrorKind::Version) when the agent is of another
+    /// version, [`Deleted`](crate::ErrorKind::Deleted).
+    async fn connect(&self, deadline: Duration) -> Result<AgentInfo>;
+
+    /// Starts a command.
+    ///
+    /// # Errors
+    /// The `Exec…` kinds when it could not be started: that is never an exit code.
+    async fn start(&self, spec: CommandSpec) -> Result<Process>;
+
+    /// The bytes of a file from `offset`, at most `limit` of them.
+    ///
+    /// # Errors
+    /// The `Transfer…` kinds, possibly while reading.
+    async fn read_file(&self, path: &Path, offset: u64, limit: Option<u64>) -> Result<BoxRead>;
+
+    /// Writes a file: all of it or, after an error, nothing (temporary name, then rename). Returns its size.
+    ///
+    /// # Errors
+    /// The `Transfer…` kinds.
+    async fn write_file(&self, path: &Path, mode: u32, data: BoxRead) -> Result<u64>;
+
+    /// The entries of a folder, sorted by name.
+    ///
+    /// # Errors
+    /// The `Transfer…` kinds.
+    async fn list(&self, path: &Path) -> Result<Vec<FileEntry>>;
+
+    /// A file or tree as a tar stream whose entries start with the path's last part. Links are not followed.
+    ///
+    /// What arrives is hostile until it is unpacked by somebody who knows that.
+    ///
+    /// # Errors
+    /// The `Transfer…` kinds, possibly while reading.
+    async fn pack(&self, path: &Path) -> Result<BoxRead>;
+
+    /// Unpacks a tar stream into the folder `path`, which is made when missing. Returns the number of entries.
+    ///
+    /// # Errors
+    /// The `Transfer…` kinds; what came before the failure stays.
+    async fn unpack(&self, path: &Path, tar: BoxRead) -> Result<u64>;
+
+    /// Removes the sandbox. Doing it twice is fine.
+    ///
+    /// # Errors
+    /// When the backend cannot be reached or refuses.
+    async fn close(&self) -> Result<DeleteReport>;
+}
