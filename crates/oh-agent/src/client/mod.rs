@@ -1,0 +1,93 @@
+//! The harness's end: one [`Client`] for each byte stream.
+
+mod connection;
+mod convert;
+mod files;
+mod process;
+mod streams;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use oh_runtime_api::{AgentInfo, BoxRead, CommandSpec, Duplex, FileEntry, Process, Result};
+
+use connection::Connection;
+
+/// A connection to one sandbox's agent. Cheap to clone; the stream is closed with the last clone and the last thing
+/// opened through it.
+#[derive(Debug, Clone)]
+pub struct Client {
+    connection: Arc<Connection>,
+}
+
+impl Client {
+    /// Shakes hands over a fresh stream.
+    ///
+    /// # Errors
+    /// [`Version`](oh_runtime_api::ErrorKind::Version) when the agent speaks another version,
+    /// [`StreamLost`](oh_runtime_api::ErrorKind::StreamLost) when the stream ends or stays silent,
+    /// [`Protocol`](oh_runtime_api::ErrorKind::Protocol) when something else answers.
+    pub async fn connect(stream: Box<dyn Duplex>) -> Result<Self> {
+        Ok(Self { connection: Arc::new(Connection::open(stream).await?) })
+    }
+
+    /// What the agent said of itself.
+    #[must_use]
+    pub fn info(&self) -> &AgentInfo {
+        self.connection.info()
+    }
+
+    /// Whether the stream broke: open another.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.connection.is_closed()
+    }
+
+    /// See [`Sandbox::start`](oh_runtime_api::Sandbox::start).
+    ///
+    /// # Errors
+    /// The `Exec…` kinds when it could not be started.
+    pub async fn start(&self, spec: CommandSpec) -> Result<Process> {
+        process::start(&self.connection, spec).await
+    }
+
+    /// See [`Sandbox::read_file`](oh_runtime_api::Sandbox::read_file).
+    ///
+    /// # Errors
+    /// The `Transfer…` kinds.
+    pub async fn read_file(&self, path: &Path, offset: u64, limit: Option<u64>) -> Result<BoxRead> {
+        files::read(&self.connection, path, offset, limit).await
+    }
+
+    /// See [`Sandbox::write_file`](oh_runtime_api::Sandbox::write_file).
+    ///
+    /// # Errors
+    /// The `Transfer…` kinds.
+    pub async fn write_file(&self, path: &Path, mode: u32, data: BoxRead) -> Result<u64> {
+        files::write(&self.connection, path, mode, data).await
+    }
+
+    /// See [`Sandbox::list`](oh_runtime_api::Sandbox::list).
+    ///
+    /// # Errors
+    /// The `Transfer…` kinds.
+    pub async fn list(&self, path: &Path) -> Result<Vec<FileEntry>> {
+        files::list(&self.connection, path).await
+    }
+
+    /// See [`Sandbox::pack`](oh_runtime_api::Sandbox::pack).
+    ///
+    /// # Errors
+    /// The `Transfer…` kinds.
+    pub async fn pack(&self, path: &Path) -> Result<BoxRead> {
+        files::pack(&self.connection, path).await
+    }
+
+    /// See [`Sandbox::unpack`](oh_runtime_api::Sandbox::unpack).
+    ///
+    /// # Errors
+    /// The `Transfer…` kinds.
+    pub async fn unpack(&self, path: &Path, tar: BoxRead) -> Result<u64> {
+        files::unpack(&self.connection, path, tar).await
+    }
+}

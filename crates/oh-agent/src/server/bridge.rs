@@ -1,0 +1,43 @@
+//! What a container runtime executes in a running sandbox: its standard input and output become a connection to the
+//! agent. It interprets nothing, and its exit code says nothing about any command.
+
+use std::fs::File;
+use std::io;
+use std::net::Shutdown;
+use std::os::fd::AsFd;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixStream};
+use std::thread;
+
+use super::identity;
+
+/// The abstract address a sandbox's agent listens on.
+pub(super) fn address(name: &str) -> io::Result<SocketAddr> {
+    SocketAddr::from_abstract_name(format!("oh-agent/{name}"))
+}
+
+/// Runs the bridge until the agent closes the connection.
+///
+/// # Errors
+/// In words, when no agent can be reached.
+pub fn bridge(name: &str) -> Result<(), String> {
+    nix::sys::prctl::set_dumpable(false).map_err(|e| e.to_string())?;
+    let socket = address(name)
+        .and_then(|address| UnixStream::connect_addr(&address))
+        .map_err(|e| format!("no agent is listening: {e}"))?;
+    identity::check_listener(&socket)?;
+    splice(&socket).map_err(|e| format!("the bridge broke: {e}"))
+}
+
+fn splice(socket: &UnixStream) -> io::Result<()> {
+    // Files, not the standard handles: those buffer lines. Between files and sockets `io::copy` lets the kernel copy.
+    let mut input = File::from(io::stdin().as_fd().try_clone_to_owned()?);
+    let mut output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    let mut to_agent = socket.try_clone()?;
+    thread::spawn(move || {
+        let _ = io::copy(&mut input, &mut to_agent);
+        let _ = to_agent.shutdown(Shutdown::Write);
+    });
+    let mut from_agent = socket;
+    io::copy(&mut from_agent, &mut output).map(drop)
+}
