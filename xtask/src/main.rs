@@ -1,2 +1,112 @@
-//! xtask.
-fn main() {}
+//! Everything a developer or CI runs: `cargo xtask <command>`. One file per command; it drives binaries and uses
+//! no crate of the project.
+
+mod agent;
+mod apt;
+mod cmd;
+mod deps;
+mod engine;
+mod examples;
+mod images;
+mod paths;
+mod quickstart;
+mod test;
+mod tidy;
+mod ui;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about = "Everything a developer or CI runs")]
+struct Args {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// From a fresh machine to a first evaluation: sets up what is missing, runs the examples, prints the report
+    Quickstart {
+        /// Where to run; without it Docker if an engine answers or can be installed, else local
+        #[arg(long)]
+        runtime: Option<Runtime>,
+    },
+    /// All checks and tests, bringing up what they need; the last line counts the stages
+    Test {
+        /// Leave out what needs a Docker engine
+        #[arg(long)]
+        fast: bool,
+    },
+    /// Make the images of the examples and the tests, where they are missing or out of date
+    Images {
+        /// For which backend; without it local, and docker if an engine answers
+        #[arg(long)]
+        runtime: Option<Runtime>,
+    },
+    /// Build the static agent and place it beside the other binaries
+    Agent,
+    /// A Docker engine to work with
+    #[command(subcommand)]
+    Engine(EngineTask),
+    /// Write the example dataset from its pieces
+    Examples {
+        /// Write nothing; fail if it is out of date
+        #[arg(long)]
+        check: bool,
+    },
+    /// Check what compilers do not: dependency directions, documentation, generated files
+    Tidy,
+}
+
+#[derive(Subcommand)]
+enum EngineTask {
+    /// Make sure one answers, installing and starting it where that is possible
+    Up,
+    /// Say whether one answers
+    Status,
+}
+
+/// The backends the drivers can prepare.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Runtime {
+    Docker,
+    Local,
+}
+
+impl Runtime {
+    /// As `OH_RUNTIME` spells it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Docker => "docker",
+            Self::Local => "local",
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let done = match Args::parse().task {
+        Task::Quickstart { runtime } => quickstart::run(runtime),
+        Task::Test { fast } => match test::run(fast) {
+            Ok(true) => Ok(()),
+            // The table has said it all, and its last line is the count.
+            Ok(false) => return ExitCode::FAILURE,
+            Err(error) => Err(error),
+        },
+        Task::Images { runtime } => images::run(runtime),
+        Task::Agent => agent::build().map(drop),
+        Task::Engine(EngineTask::Up) => engine::up().map(drop),
+        Task::Engine(EngineTask::Status) => engine::status(),
+        Task::Examples { check: true } => examples::check(),
+        Task::Examples { check: false } => examples::write(),
+        Task::Tidy => tidy::run(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            ui::error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! The static agent.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::cmd::Cmd;
+use crate::{paths, ui};
+
+/// It goes into every sandbox, and half of this has to fit into a Kubernetes ConfigMap.
+const MAX_BYTES: usize = 2_000_000;
+
+/// Builds the agent for this machine's architecture and returns where it lies.
+pub(crate) fn build() -> Result<PathBuf> {
+    ui::step("Agent: one static binary", || {
+        let arch = std::env::consts::ARCH;
+        let triple = format!("{arch}-unknown-linux-gnu");
+        // With --target the flags reach the agent alone, not build scripts nor the other binaries' artefacts.
+        Cmd::new(&[
+            "cargo",
+            "build",
+            "-p",
+            "oh-agent",
+            "--bin",
+            "oh-agent",
+            "--no-default-features",
+            "--features",
+            "server",
+            "--profile",
+            "agent",
+            "--target",
+            &triple,
+        ])
+        .env("RUSTFLAGS", "-C target-feature=+crt-static")
+        .dir(paths::root())
+        .run()?;
+        let target = paths::target()?;
+        let built = target.join(&triple).join("agent/oh-agent");
+        let bytes = std::fs::read(&built).with_context(|| format!("failed to read {}", built.display()))?;
+        ensure!(
+            is_static(&bytes)?,
+            "{} needs a dynamic loader: no image can be relied on to have one",
+            built.display()
+        );
+        ensure!(bytes.len() < MAX_BYTES, "the agent has {} bytes, {MAX_BYTES} are allowed", bytes.len());
+        let name = format!("oh-agent-{arch}");
+        for profile in ["debug", "release"] {
+            place(&bytes, &target.join(profile), &name)?;
+        }
+        let placed = target.join("debug").join(&name);
+        ui::note(format!("{}: {} bytes, static", placed.display(), bytes.len()));
+        Ok(placed)
+    })
+}
+
+/// Writes an executable, whole or not at all: an evaluation may be reading the old one.
+fn place(bytes: &[u8], folder: &Path, name: &str) -> Result<()> {
+    std::fs::create_dir_all(folder)?;
+    let path = folder.join(name);
+    if std::fs::read(&path).is_ok_and(|old| old == bytes) {
+        return Ok(());
+    }
+    let write = || -> Result<()> {
+        use std::io::Write;
+        use std::os::unix::fs::PermissionsExt;
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        file.write_all(bytes)?;
+        file.as_file().set_permissions(std::fs::Permissions::from_mode(0o755))?;
+        file.persist(&path)?;
+        Ok(())
+    };
+    write().with_context(|| format!("failed to write {}", path.display()))
+}
+
+/// Whether a 64-bit little-endian ELF file names no program interpreter.
+fn is_static(elf: &[u8]) -> Result<bool> {
+    const PT_INTERP: u64 = 3;
+    let number = |at: usize, size: usize| -> Result<u64> {
+        let bytes = elf.get(at..at + size).context("the agent's ELF header is cut short")?;
+        Ok(bytes.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)))
+    };
+    if elf.get(..6) != Some(b"\x7fELF\x02\x01") {
+        bail!("the agent is no 64-bit little-endian ELF file");
+    }
+    let (table, size, count) = (number(0x20, 8)?, number(0x36, 2)?, number(0x38, 2)?);
+    for index in 0..count {
+        let at = usize::try_from(table.saturating_add(index * size))?;
+        if number(at, 4)? == PT_INTERP {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_static;
+
+    /// An ELF header with one program header of type `kind`.
+    fn elf(kind: u8) -> Vec<u8> {
+        let mut bytes = vec![0; 0x40 + 56];
+        bytes[..6].copy_from_slice(b"\x7fELF\x02\x01");
+        bytes[0x20] = 0x40;
+        bytes[0x36] = 56;
+        bytes[0x38] = 1;
+        bytes[0x40] = kind;
+        bytes
+    }
+
+    #[test]
+    fn an_interpreter_makes_it_dynamic() {
+        assert!(is_static(&elf(1)).unwrap());
+        assert!(!is_static(&elf(3)).unwrap());
+    }
+
+    #[test]
+    fn damaged_files_are_errors() {
+        assert!(is_static(b"#!/bin/sh").is_err());
+        let mut cut = elf(1);
+        cut.truncate(0x40);
+        assert!(is_static(&cut).is_err());
+    }
+}

@@ -1,0 +1,42 @@
+//! The images of the examples and the tests, each defined once: a Dockerfile under `examples/quickstart/image` or
+//! `tests/images`, and for the backend `local` a folder with the same content.
+
+mod debootstrap;
+mod docker;
+mod local;
+
+use anyhow::Result;
+use sha2::{Digest, Sha256};
+
+use crate::{Runtime, engine, ui};
+
+/// What all others are made from.
+const BASE: &str = "oh-base:1";
+/// An ordinary image for tests: shell, Python, git, an empty /testbed.
+const TEST: &str = "oh-test:1";
+/// An image for tests that holds one static file.
+const TEST_STATIC: &str = "oh-test-static:1";
+
+/// Makes them for one backend, or for all that can run here.
+pub(crate) fn run(runtime: Option<Runtime>) -> Result<()> {
+    let docker = runtime.map_or_else(engine::answers, |runtime| runtime == Runtime::Docker);
+    if docker {
+        ui::step("Images for docker", docker::build)?;
+    } else if runtime.is_none() {
+        ui::note("no Docker engine answers: no images for it (`cargo xtask engine up`)");
+    }
+    if runtime != Some(Runtime::Docker) {
+        ui::step("Images for local", local::build)?;
+    }
+    Ok(())
+}
+
+/// One hash for everything an image is made from: an image that carries it as a label need not be made again.
+fn definition(parts: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,164 @@
+//! All checks and tests, in stages. A failed stage does not stop those that can still run.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use cargo_metadata::{MetadataCommand, TargetKind};
+
+use crate::cmd::{self, Cmd};
+use crate::{Runtime, agent, engine, images, paths, quickstart, tidy, ui};
+
+/// The test binary with one list of cases for every backend.
+const CONFORMANCE: &str = "conformance";
+
+enum Outcome {
+    Passed,
+    Failed(String),
+    Skipped(String),
+}
+
+#[derive(Default)]
+struct Stages(Vec<(&'static str, Outcome, Duration)>);
+
+impl Stages {
+    /// Runs one stage; nothing is returned if it fails.
+    fn run<T>(&mut self, name: &'static str, work: impl FnOnce() -> Result<T>) -> Option<T> {
+        let started = Instant::now();
+        let result = ui::step(&format!("Stage {name}"), work);
+        let (outcome, value) = match result {
+            Ok(value) => (Outcome::Passed, Some(value)),
+            Err(error) => {
+                ui::error(&error);
+                (Outcome::Failed(first_line(&error)), None)
+            }
+        };
+        self.0.push((name, outcome, started.elapsed()));
+        value
+    }
+
+    fn skip(&mut self, name: &'static str, why: impl Into<String>) {
+        self.0.push((name, Outcome::Skipped(why.into()), Duration::ZERO));
+    }
+
+    /// Prints the table, and the counts as the last line. Returns whether nothing failed.
+    fn report(&self) -> bool {
+        let (mut passed, mut failed, mut skipped) = (0, 0, 0);
+        anstream::println!();
+        for (name, outcome, took) in &self.0 {
+            let (style, word, why) = match outcome {
+                Outcome::Passed => (ui::GOOD, "passed", ""),
+                Outcome::Failed(why) => (ui::BAD, "FAILED", why.as_str()),
+                Outcome::Skipped(why) => (ui::WARN, "skipped", why.as_str()),
+            };
+            match outcome {
+                Outcome::Passed => passed += 1,
+                Outcome::Failed(_) => failed += 1,
+                Outcome::Skipped(_) => skipped += 1,
+            }
+            anstream::println!("{name:<14} {style}{word:<7}{style:#} {:>9}  {why}", ui::seconds(*took));
+        }
+        anstream::println!("{passed} passed, {failed} failed, {skipped} skipped");
+        failed == 0
+    }
+}
+
+/// Runs the stages and returns whether none failed; `fast` leaves out what needs a Docker engine.
+pub(crate) fn run(fast: bool) -> Result<bool> {
+    let mut stages = Stages::default();
+    stages.run("format", || cargo(&["fmt", "--all", "--check"]).run());
+    stages.run("clippy", || {
+        cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]).run()
+    });
+    stages.run("tidy", tidy::run);
+    stages.run("unit", unit);
+    stages.run("doc", || cargo(&["test", "--workspace", "--all-features", "--doc"]).run());
+    let agent = stages.run("agent", agent::build);
+    let oh = stages.run("oh", quickstart::build_oh);
+    let docker = docker(&mut stages, fast);
+    let local = stages.run("images-local", || images::run(Some(Runtime::Local))).is_some();
+    let backends: Vec<&str> = [(local, Runtime::Local), (docker, Runtime::Docker)]
+        .iter()
+        .filter(|(is, _)| *is)
+        .map(|(_, r)| r.name())
+        .collect();
+    match (&agent, backends.is_empty()) {
+        (None, _) => stages.skip(CONFORMANCE, "there is no agent"),
+        (_, true) => stages.skip(CONFORMANCE, "there are no images"),
+        (Some(agent), false) => {
+            stages.run(CONFORMANCE, || {
+                on(cargo(&["test", "-p", "oh-e2e", "--test", CONFORMANCE]), &backends, agent).run()
+            });
+        }
+    }
+    match (&agent, oh, end_to_end_tests()?) {
+        (None, ..) => stages.skip("e2e", "there is no agent"),
+        (_, None, _) => stages.skip("e2e", "there is no oh"),
+        (.., tests) if tests.is_empty() => stages.skip("e2e", "oh-e2e has no other tests"),
+        (Some(agent), Some(()), tests) => {
+            stages.run("e2e", || on(e2e(&tests), &backends, agent).run());
+        }
+    }
+    if cmd::works(&["cargo", "deny", "--version"]) {
+        // Advisories come from a git host; the workflow that has network checks them.
+        stages.run("deny", || cargo(&["deny", "check", "bans", "licenses", "sources"]).run());
+    } else {
+        stages.skip("deny", "cargo-deny is not installed (`cargo install cargo-deny` takes minutes)");
+    }
+    Ok(stages.report())
+}
+
+/// The engine and its images; false if tests cannot run on it.
+fn docker(stages: &mut Stages, fast: bool) -> bool {
+    let up = if fast { Err(anyhow::anyhow!("--fast")) } else { engine::up() };
+    match up {
+        Ok(_) => stages.run("images-docker", || images::run(Some(Runtime::Docker))).is_some(),
+        Err(why) => {
+            stages.skip("images-docker", format!("no tests on Docker: {}", first_line(&why)));
+            false
+        }
+    }
+}
+
+fn unit() -> Result<()> {
+    let all = ["--workspace", "--all-features", "--exclude", "oh-e2e"];
+    if has_nextest() {
+        cargo(&[&["nextest", "run", "--profile", "ci", "--no-tests", "pass"], &all[..]].concat()).run()
+    } else {
+        cargo(&[&["test", "--no-fail-fast", "--lib", "--bins", "--tests"], &all[..]].concat()).run()
+    }
+}
+
+fn e2e(tests: &[String]) -> Cmd {
+    let tests: Vec<&str> = tests.iter().flat_map(|name| ["--test", name]).collect();
+    let run: &[&str] =
+        if has_nextest() { &["nextest", "run", "--profile", "ci"] } else { &["test", "--no-fail-fast"] };
+    cargo(&[run, &["-p", "oh-e2e"], &tests].concat())
+}
+
+/// Tells tests which backends to run on and where the agent is.
+fn on(cmd: Cmd, backends: &[&str], agent: &PathBuf) -> Cmd {
+    cmd.env("OH_AGENT", agent).env("OH_E2E_BACKENDS", backends.join(","))
+}
+
+/// The integration tests of oh-e2e, but for the conformance suite.
+fn end_to_end_tests() -> Result<Vec<String>> {
+    let metadata = MetadataCommand::new().current_dir(paths::root()).no_deps().exec()?;
+    let Some(package) = metadata.packages.iter().find(|package| package.name.as_str() == "oh-e2e") else {
+        bail!("the workspace has no oh-e2e");
+    };
+    let tests = package.targets.iter().filter(|target| target.kind.contains(&TargetKind::Test));
+    Ok(tests.map(|target| target.name.clone()).filter(|name| name != CONFORMANCE).collect())
+}
+
+fn cargo(words: &[&str]) -> Cmd {
+    Cmd::new(&[&["cargo"], words].concat()).dir(paths::root())
+}
+
+fn has_nextest() -> bool {
+    cmd::works(&["cargo", "nextest", "--version"])
+}
+
+fn first_line(error: &anyhow::Error) -> String {
+    format!("{error:#}").lines().next().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,68 @@
+//! Dependency directions.
+
+use anyhow::{Context, Result};
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
+
+use super::{Violation, text_of};
+use crate::deps::{DIRECTION, NOWHERE, ONLY_IN};
+use crate::paths;
+
+pub(super) fn check() -> Result<Vec<Violation>> {
+    let metadata = MetadataCommand::new()
+        .current_dir(paths::root())
+        .exec()
+        .context("failed to ask cargo for its metadata")?;
+    let members: Vec<String> = metadata.workspace_packages().iter().map(|p| p.name.to_string()).collect();
+    let mut violations = Vec::new();
+    for package in metadata.workspace_packages() {
+        check_member(package, &members, &mut violations)?;
+    }
+    violations.extend(banned(&metadata)?);
+    Ok(violations)
+}
+
+fn check_member(package: &Package, members: &[String], violations: &mut Vec<Violation>) -> Result<()> {
+    let name = package.name.as_str();
+    let path = package.manifest_path.strip_prefix(paths::root()).unwrap_or(&package.manifest_path).as_str();
+    let manifest = text_of(path)?.unwrap_or_default();
+    let Some((_, allowed)) = DIRECTION.iter().find(|(member, _)| *member == name) else {
+        violations
+            .push(Violation::new(path, format!("{name} is not in the table of xtask/src/deps.rs: add it")));
+        return Ok(());
+    };
+    for dependency in package.dependencies.iter().filter(|d| d.kind != DependencyKind::Development) {
+        let used = dependency.name.as_str();
+        if members.iter().any(|member| member == used) && !allowed.contains(&used) {
+            let what = format!("{name} must not use {used} (xtask/src/deps.rs, DIRECTION)");
+            violations.push(Violation::at(path, line_of(&manifest, used), what));
+        }
+        if let Some((_, only, why)) =
+            ONLY_IN.iter().find(|(library, only, _)| *library == used && !only.contains(&name))
+        {
+            let what = format!("{used} only in {} ({why}): go through one of them", only.join(" and "));
+            violations.push(Violation::at(path, line_of(&manifest, used), what));
+        }
+    }
+    Ok(())
+}
+
+fn banned(metadata: &Metadata) -> Result<Vec<Violation>> {
+    let lock = text_of("Cargo.lock")?.unwrap_or_default();
+    let found = metadata.packages.iter().filter_map(|package| {
+        let (name, why) = NOWHERE.iter().find(|(name, _)| *name == package.name.as_str())?;
+        let line = lock.lines().position(|line| line == format!("name = {name:?}")).map_or(1, |at| at + 1);
+        Some(Violation::at(
+            "Cargo.lock",
+            line,
+            format!("{name} must not be in the tree ({why}): `cargo tree -i {name}` shows who brings it"),
+        ))
+    });
+    Ok(found.collect())
+}
+
+/// The line of a manifest that asks for `dependency`.
+fn line_of(manifest: &str, dependency: &str) -> usize {
+    let asks =
+        |line: &str| line.strip_prefix(dependency).is_some_and(|rest| rest.starts_with(['.', ' ', '=']));
+    manifest.lines().position(asks).map_or(1, |at| at + 1)
+}
