@@ -120,6 +120,7 @@ pub(crate) struct OutletWatch(watch::Receiver<GateState>);
 pub(crate) enum Chunk {
     Data(Bytes),
     Eof,
+    #[cfg_attr(not(feature = "client"), expect(dead_code, reason = "only the agent reports failures"))]
     Failed(Failure),
 }
 
@@ -150,6 +151,7 @@ impl Feed {
         let _ = self.chunks.send(Chunk::Eof);
     }
 
+    #[cfg(feature = "client")]
     pub(crate) fn fail(&self, failure: Failure) {
         let _ = self.chunks.send(Chunk::Failed(failure));
     }

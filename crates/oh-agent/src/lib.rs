@@ -11,15 +11,7 @@
 
 pub mod protocol;
 
-#[cfg_attr(
-    not(all(feature = "client", feature = "server")),
-    expect(dead_code, reason = "each end uses its half")
-)]
 mod flow;
-#[cfg_attr(
-    not(all(feature = "client", feature = "server")),
-    expect(dead_code, reason = "each end uses its half")
-)]
 mod wire;
 
 #[cfg(feature = "client")]

@@ -105,6 +105,10 @@ fn put_bulk(buffer: &mut BytesMut, bulk: Bulk) {
 #[derive(Debug)]
 pub(crate) enum ReadError {
     /// The stream broke.
+    #[cfg_attr(
+        not(feature = "client"),
+        expect(dead_code, reason = "a client that broke off is no news to the agent")
+    )]
     Io(io::Error),
     /// The other end broke the protocol.
     Protocol(FrameError),

@@ -2,7 +2,7 @@
 //! agent. It interprets nothing, and its exit code says nothing about any command.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::AsFd;
 use std::os::linux::net::SocketAddrExt;
@@ -10,6 +10,9 @@ use std::os::unix::net::{SocketAddr, UnixStream};
 use std::thread;
 
 use super::identity;
+
+/// Bytes passed on at once.
+const BUFFER: usize = 64 * 1024;
 
 /// The abstract address a sandbox's agent listens on.
 pub(super) fn address(name: &str) -> io::Result<SocketAddr> {
@@ -30,14 +33,25 @@ pub fn bridge(name: &str) -> Result<(), String> {
 }
 
 fn splice(socket: &UnixStream) -> io::Result<()> {
-    // Files, not the standard handles: those buffer lines. Between files and sockets `io::copy` lets the kernel copy.
-    let mut input = File::from(io::stdin().as_fd().try_clone_to_owned()?);
-    let mut output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-    let mut to_agent = socket.try_clone()?;
+    // Files, not the standard handles: those buffer lines.
+    let input = File::from(io::stdin().as_fd().try_clone_to_owned()?);
+    let output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    let to_agent = socket.try_clone()?;
     thread::spawn(move || {
-        let _ = io::copy(&mut input, &mut to_agent);
+        let _ = copy(input, &to_agent);
         let _ = to_agent.shutdown(Shutdown::Write);
     });
-    let mut from_agent = socket;
-    io::copy(&mut from_agent, &mut output).map(drop)
+    copy(socket, output)
+}
+
+/// Passes bytes on as they come. Not `io::copy`: between a pipe and a socket it asks the kernel for a `splice` of
+/// gigabytes, which sits on small pieces until the pipe is full.
+fn copy(mut from: impl Read, mut to: impl Write) -> io::Result<()> {
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        match from.read(&mut buffer)? {
+            0 => return Ok(()),
+            count => to.write_all(&buffer[..count])?,
+        }
+    }
 }

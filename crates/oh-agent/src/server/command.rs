@@ -23,7 +23,7 @@ use super::connection::Channel;
 use super::control::{self, FromSupervisor, Launch, Status, ToSupervisor};
 use super::pump;
 use super::reaper::Reaper;
-use super::{log, oom, tree};
+use super::{log, oom, supervise, tree};
 use crate::protocol::{Command, EndReport, Failure, FailureKind, FromAgent, WireEnd};
 
 /// How long starting may take: it is a fork, an exec, and another fork and exec.
@@ -103,14 +103,16 @@ struct Running {
 async fn start(agent: &Agent, spec: &Command) -> Result<(Running, Pipes), Failure> {
     let (pipes, theirs) = pipes(spec.stdin).map_err(no_resources)?;
     let (ours, their_socket) = StdUnixStream::pair().map_err(no_resources)?;
-    let supervisor = Program::new("/proc/self/exe")
+    let mut program = Program::new("/proc/self/exe");
+    program
         .arg("supervise")
         .env_clear()
         .stdin(Stdio::from(OwnedFd::from(their_socket)))
-        .stdout(Stdio::null())
-        .spawn()
-        .map_err(no_resources)?
-        .id();
+        .stdout(Stdio::null());
+    supervise::child_state(&mut program);
+    let supervisor = program.spawn().map_err(no_resources)?.id();
+    // It holds the other end of the socket: as long as this copy lives, its death would go unnoticed.
+    drop(program);
     agent.reaper.supervisor(supervisor);
     let message = control::frame(&ToSupervisor::Start(agent.launch(spec))).map_err(|_| Failure {
         kind: FailureKind::ExecTooBig,

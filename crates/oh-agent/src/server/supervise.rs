@@ -124,10 +124,12 @@ fn launch_command(launch: &Launch, [stdin, stdout, stderr]: [OwnedFd; 3]) -> Res
     command.spawn().map_err(|error| start_failure(launch, &error))
 }
 
-/// What `docker exec` gives: a session of its own, and no signal blocked or ignored (the standard library restores
-/// SIGPIPE itself).
+/// What `docker exec` gives: a session of its own, and no signal blocked or ignored.
+///
+/// The standard library restores SIGPIPE itself. Having something to do between fork and exec also keeps it from
+/// using glibc's `posix_spawn`, which leaves the child ignoring signals 32 and 33.
 #[expect(unsafe_code, reason = "there is no safe way to run code between fork and exec")]
-fn child_state(command: &mut Command) {
+pub(super) fn child_state(command: &mut Command) {
     // SAFETY: both calls are async-signal-safe system calls that allocate nothing.
     unsafe {
         command.pre_exec(|| {
