@@ -226,3 +226,67 @@ impl<D: Dialect> Drop for Inlet<D> {
         }
     }
 }
+
+#[cfg(all(test, feature = "client"))]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+    use crate::protocol::ToAgent;
+    use crate::wire;
+
+    #[derive(Debug)]
+    struct TestDialect;
+
+    impl Dialect for TestDialect {
+        fn ack(sender: &Sender, channel: u32, stream: u8, offset: u64) -> Result<(), Closed> {
+            sender.message(channel, &ToAgent::Ack { stream, offset })
+        }
+
+        fn discard(sender: &Sender, channel: u32, stream: u8) -> Result<(), Closed> {
+            sender.message(channel, &ToAgent::Discard { stream })
+        }
+    }
+
+    fn bytes(count: u64) -> Bytes {
+        vec![7; usize::try_from(count).unwrap()].into()
+    }
+
+    #[tokio::test]
+    async fn an_outlet_stops_at_the_window_and_goes_on_when_acknowledged() {
+        let (sender, outgoing) = wire::outgoing();
+        let (mut outlet, gate) = outlet(1, 1, sender);
+        tokio::spawn(outgoing.write_to(tokio::io::sink()));
+        outlet.send(bytes(WINDOW)).await.unwrap();
+        assert!(outlet.room().now_or_never().is_none(), "the window is full");
+        gate.ack(10);
+        assert_eq!(outlet.room().await, Ok(10));
+        gate.ack(5);
+        assert_eq!(outlet.room().await, Ok(10), "an older acknowledgement takes nothing back");
+        gate.discard();
+        assert_eq!(outlet.room().await, Err(OutletClosed::Discarded));
+    }
+
+    #[tokio::test]
+    async fn a_full_outlet_ends_with_its_connection() {
+        let (sender, outgoing) = wire::outgoing();
+        let (mut outlet, gate) = outlet(1, 1, sender);
+        tokio::spawn(outgoing.write_to(tokio::io::sink()));
+        outlet.send(bytes(WINDOW)).await.unwrap();
+        drop(gate);
+        assert_eq!(outlet.room().await, Err(OutletClosed::Lost));
+    }
+
+    #[tokio::test]
+    async fn an_inlet_takes_one_window_ahead_of_its_reader_and_no_more() {
+        let (sender, _outgoing) = wire::outgoing();
+        let (mut inlet, mut feed) = inlet::<TestDialect>(1, 1, sender);
+        feed.data(bytes(WINDOW)).unwrap();
+        assert_eq!(feed.data(bytes(1)), Err(WindowExceeded));
+        let chunk = std::future::poll_fn(|cx| inlet.poll_next(cx)).await;
+        assert!(matches!(chunk, Some(Chunk::Data(all)) if all.len() as u64 == WINDOW));
+        feed.data(bytes(WINDOW - 1)).unwrap();
+        drop(inlet);
+        feed.data(bytes(WINDOW)).expect("what nobody reads is dropped, whatever its size");
+    }
+}

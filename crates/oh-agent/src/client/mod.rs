@@ -5,6 +5,8 @@ mod convert;
 mod files;
 mod process;
 mod streams;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 use std::sync::Arc;
