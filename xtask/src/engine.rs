@@ -60,17 +60,16 @@ fn bring_up() -> Result<String> {
         apt::install(&["docker-cli"])?;
     }
     // Installing the package has started it where services are managed.
-    if let Ok(version) = answer() {
-        return Ok(version);
+    match answer() {
+        Ok(version) => Ok(version),
+        Err(error) if !apt::is_root() => Err(error
+            .context("not root: start the engine as root and see that you may use it, or set DOCKER_HOST")),
+        Err(_) if Path::new("/run/systemd/system").exists() => {
+            Cmd::new(&["systemctl", "start", "docker"]).limit(START_LIMIT).quiet()?;
+            answer()
+        }
+        Err(_) => start(),
     }
-    if Path::new("/run/systemd/system").exists() {
-        Cmd::new(&["systemctl", "start", "docker"]).limit(START_LIMIT).quiet()?;
-        return answer();
-    }
-    if !apt::is_root() {
-        bail!("not root: start dockerd as root, or set DOCKER_HOST");
-    }
-    start()
 }
 
 /// Starts an engine that outlives us, and waits until it answers.
@@ -79,9 +78,9 @@ fn start() -> Result<String> {
     std::fs::create_dir_all(&folder)?;
     let log = folder.join("dockerd.log");
     let file = File::create(&log).with_context(|| format!("failed to write {}", log.display()))?;
-    ui::command(&format!("setsid dockerd > {} 2>&1 &", log.display()));
+    ui::command(&format!("setsid dockerd --log-level warn > {} 2>&1 &", log.display()));
     let mut dockerd = Command::new("setsid")
-        .arg("dockerd")
+        .args(["dockerd", "--log-level", "warn"])
         .stdin(Stdio::null())
         .stdout(file.try_clone()?)
         .stderr(file)

@@ -53,7 +53,7 @@ pub(crate) fn run(runtime: Option<Runtime>) -> Result<()> {
     anstream::println!(
         "
 Logs and reports: {out}. How to go on:
-  {oh} run --image {image} -- python3 -m pytest /testbed
+  {oh} run --image {image} -- bash -c 'cd /testbed && python3 -m pytest -q'
   {oh} eval run --dataset {dataset} --predictions {wrong} --run-id wrong-1 --out {out}
   {oh} eval run --dataset YOUR.jsonl --predictions YOURS.jsonl --run-id first --workers 4
   {oh} --help
