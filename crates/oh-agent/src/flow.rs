@@ -249,7 +249,7 @@ mod tests {
     }
 
     fn bytes(count: u64) -> Bytes {
-        vec![7; usize::try_from(count).unwrap()].into()
+        Bytes::from(vec![7; count as usize])
     }
 
     #[tokio::test]

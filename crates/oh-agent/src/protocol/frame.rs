@@ -183,8 +183,10 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
         #[test]
-        fn what_is_put_comes_out(body in prop::collection::vec(any::<u8>(), 0..100_000), step in 1usize..9000) {
+        fn what_is_put_comes_out(body in prop::collection::vec(any::<u8>(), 0..80_000), step in 500usize..9000) {
             let mut out = BytesMut::new();
             put_message(&mut out, 7, &body).unwrap();
             put_data(&mut out, 9, OUTPUT, &body);
