@@ -25,25 +25,30 @@ fn check_member(package: &Package, members: &[String], violations: &mut Vec<Viol
     let name = package.name.as_str();
     let path = package.manifest_path.strip_prefix(paths::root()).unwrap_or(&package.manifest_path).as_str();
     let manifest = text_of(path)?.unwrap_or_default();
-    let Some((_, allowed)) = DIRECTION.iter().find(|(member, _)| *member == name) else {
+    if !DIRECTION.iter().any(|(member, _)| *member == name) {
         violations
             .push(Violation::new(path, format!("{name} is not in the table of xtask/src/deps.rs: add it")));
-        return Ok(());
-    };
+    }
     for dependency in package.dependencies.iter().filter(|d| d.kind != DependencyKind::Development) {
         let used = dependency.name.as_str();
-        if members.iter().any(|member| member == used) && !allowed.contains(&used) {
-            let what = format!("{name} must not use {used} (xtask/src/deps.rs, DIRECTION)");
-            violations.push(Violation::at(path, line_of(&manifest, used), what));
-        }
-        if let Some((_, only, why)) =
-            ONLY_IN.iter().find(|(library, only, _)| *library == used && !only.contains(&name))
-        {
-            let what = format!("{used} only in {} ({why}): go through one of them", only.join(" and "));
+        let ours = members.iter().any(|member| member == used);
+        if let Some(what) = forbidden(name, used, ours) {
             violations.push(Violation::at(path, line_of(&manifest, used), what));
         }
     }
     Ok(())
+}
+
+/// Why the member `name` may not use the crate `used`, which may be one of ours.
+fn forbidden(name: &str, used: &str, ours: bool) -> Option<String> {
+    let allowed =
+        DIRECTION.iter().find(|(member, _)| *member == name).map_or(&[][..], |(_, allowed)| allowed);
+    if ours && !allowed.contains(&used) {
+        return Some(format!("{name} must not use {used} (xtask/src/deps.rs, DIRECTION)"));
+    }
+    let (_, only, why) =
+        ONLY_IN.iter().find(|(library, only, _)| *library == used && !only.contains(&name))?;
+    Some(format!("{used} only in {} ({why}): go through one of them", only.join(" and ")))
 }
 
 fn banned(metadata: &Metadata) -> Result<Vec<Violation>> {
@@ -65,4 +70,32 @@ fn line_of(manifest: &str, dependency: &str) -> usize {
     let asks =
         |line: &str| line.strip_prefix(dependency).is_some_and(|rest| rest.starts_with(['.', ' ', '=']));
     manifest.lines().position(asks).map_or(1, |at| at + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_obeyed() {
+        assert_eq!(forbidden("oh-eval", "oh-runtime", true), None);
+        assert_eq!(forbidden("oh-eval", "tokio", false), None);
+        assert!(
+            forbidden("oh-eval", "oh-runtime-docker", true).is_some_and(|what| what.contains("DIRECTION"))
+        );
+        assert!(
+            forbidden("oh-eval", "bollard", false).is_some_and(|what| what.contains("oh-runtime-docker"))
+        );
+        assert!(
+            forbidden("oh-new", "oh-runtime-api", true).is_some(),
+            "a crate nobody placed may use nothing"
+        );
+    }
+
+    #[test]
+    fn the_line_is_that_of_the_dependency() {
+        let manifest = "[dependencies]\noh-runtime-api.workspace = true\noh-runtime = { workspace = true }\n";
+        assert_eq!(line_of(manifest, "oh-runtime"), 3);
+        assert_eq!(line_of(manifest, "oh-runtime-api"), 2);
+    }
 }
