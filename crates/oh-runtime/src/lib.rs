@@ -1,1 +1,38 @@
-//! Workspace skeleton.
+//! What a harness depends on: sandboxes on the backend the configuration names.
+//!
+//! [`Runtime`] picks the backend and makes, finds and removes sandboxes. A [`Sandbox`] runs commands and moves bytes;
+//! [`SandboxExt`] adds what one wants most of the time: collected output, whole files, trees. Everything of
+//! `oh-runtime-api` is here too, so one dependency is enough.
+//!
+//! | file | is |
+//! | --- | --- |
+//! | `runtime` | [`Runtime`] |
+//! | `compose` | from the configuration to a backend; the only place that names backends |
+//! | `payload` | finds and checks the agent's executable |
+//! | `sandbox` | a [`Sandbox`] over one agent connection, opened on demand |
+//! | `connection` | one agent connection, and what became of the sandbox when it broke |
+//! | `trouble` | asks the backend what became of a sandbox |
+//! | `ext`, `capture` | [`SandboxExt`], and output within a limit |
+//! | `copy`, `channel` | trees in and out |
+//! | `pack`, `unpack` | our side of a tar stream; what a sandbox sent is hostile |
+
+mod capture;
+mod channel;
+mod compose;
+mod connection;
+mod copy;
+mod ext;
+mod pack;
+mod payload;
+mod runtime;
+mod sandbox;
+mod trouble;
+mod unpack;
+
+pub use oh_runtime_api::*;
+
+pub use capture::{Captured, Output, OutputLimit};
+pub use copy::CopyReport;
+pub use ext::SandboxExt;
+pub use runtime::{Defaults, Runtime};
+pub use unpack::CopyLimits;

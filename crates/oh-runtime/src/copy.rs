@@ -1,0 +1,163 @@
+//! Files and trees in and out, with cp's naming: a target that is a folder takes the source's name inside it.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+
+use oh_runtime_api::{BoxRead, Error, ErrorKind, Outcome, Result, Sandbox};
+use tokio::io::AsyncRead;
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
+use tokio_util::io::InspectReader;
+
+use crate::channel;
+use crate::ext::stream_error;
+use crate::pack::pack;
+use crate::unpack::{CopyLimits, unpack};
+
+/// Permission bits that are carried over: no setuid, no setgid.
+pub(crate) const MODE: u32 = 0o777;
+
+/// What was copied.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CopyReport {
+    /// Files, folders and links.
+    pub entries: u64,
+    /// Bytes in the files.
+    pub bytes: u64,
+}
+
+impl From<CopyReport> for (u64, u64) {
+    /// Entries, then bytes.
+    fn from(report: CopyReport) -> Self {
+        (report.entries, report.bytes)
+    }
+}
+
+/// An error of this machine's side, about `path`.
+pub(crate) fn host_error(path: &Path, error: io::Error) -> Error {
+    let kind = match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => ErrorKind::TransferNotFound,
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => ErrorKind::TransferDenied,
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::TransferNoSpace,
+        _ => ErrorKind::TransferFailed,
+    };
+    Error::new(kind, "copy", format!("{} on this machine: {error}", path.display())).caused_by(error)
+}
+
+pub(crate) async fn copy_to<S: Sandbox + ?Sized>(
+    sandbox: &S,
+    host: &Path,
+    path: &Path,
+    progress: &(dyn Fn(u64) + Send + Sync),
+) -> Result<CopyReport> {
+    let operation = format!("copy {} to {} in the sandbox", host.display(), path.display());
+    let failed = |error| host_error(host, error).in_operation(&operation);
+    let metadata = tokio::fs::metadata(host).await.map_err(failed)?;
+    let target = match sandbox.list(path).await {
+        Ok(_) => path.join(name_of(host).await.map_err(failed)?),
+        Err(error) if error.kind() == ErrorKind::TransferNotFound => path.to_owned(),
+        Err(error) => return Err(error.in_operation(operation)),
+    };
+    if metadata.is_dir() {
+        return copy_tree_to(sandbox, host.to_owned(), &target, progress)
+            .await
+            .map_err(|error| error.in_operation(operation));
+    }
+    if !metadata.is_file() {
+        return Err(failed(io::Error::other("it is no file and no folder")));
+    }
+    let file = tokio::fs::File::open(host).await.map_err(failed)?;
+    let mode = metadata.permissions().mode() & MODE;
+    let (file, taken) = counted(file);
+    let written = reporting(sandbox.write_file(&target, mode, file), taken, progress).await;
+    written.map(|bytes| CopyReport { entries: 1, bytes }).map_err(|error| error.in_operation(operation))
+}
+
+async fn copy_tree_to<S: Sandbox + ?Sized>(
+    sandbox: &S,
+    root: PathBuf,
+    target: &Path,
+    progress: &(dyn Fn(u64) + Send + Sync),
+) -> Result<CopyReport> {
+    let (writer, tar) = channel::writer();
+    let packing = spawn_blocking(move || pack(&root, writer));
+    let (tar, taken) = counted(tar);
+    let unpacked = reporting(sandbox.unpack(target, tar), taken, progress).await;
+    // What could not be read here is why the rest could not be unpacked there.
+    match packing.await.map_err(panicked)?.map_err(|error| error.outcome_is(Outcome::Unknown))? {
+        Some(report) => unpacked.map(|_| report),
+        None => Err(match unpacked {
+            Err(error) => error,
+            Ok(_) => {
+                Error::new(ErrorKind::Protocol, "copy", "the agent stopped before the end of the archive")
+            }
+        }),
+    }
+}
+
+pub(crate) async fn copy_from<S: Sandbox + ?Sized>(
+    sandbox: &S,
+    path: &Path,
+    host: &Path,
+    limits: CopyLimits,
+    progress: &(dyn Fn(u64) + Send + Sync),
+) -> Result<CopyReport> {
+    let operation = format!("copy {} in the sandbox to {}", path.display(), host.display());
+    let failed = |error: Error| error.in_operation(&operation);
+    let target = match tokio::fs::canonicalize(host).await {
+        Ok(folder) if folder.is_dir() => folder.join(path.file_name().unwrap_or(OsStr::new("root"))),
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => host.to_owned(),
+        Err(error) => return Err(failed(host_error(host, error))),
+    };
+    let tar = sandbox.pack(path).await.map_err(failed)?;
+    let (feeder, reader) = channel::reader();
+    let unpacking = spawn_blocking(move || unpack(reader, &target, limits));
+    let fed = feeder.feed(tar, progress).await;
+    let unpacked = unpacking.await.map_err(panicked)?;
+    // What broke the stream is why the rest could not be unpacked.
+    fed.map_err(|error| failed(stream_error("copy", error)))?;
+    unpacked.map_err(|error| failed(error.outcome_is(Outcome::Unknown)))
+}
+
+/// The name a source has: the last part of its path, or of the folder that `.` or `..` stands for.
+async fn name_of(path: &Path) -> io::Result<OsString> {
+    let name = match path.file_name() {
+        Some(name) => Some(name.to_owned()),
+        None => tokio::fs::canonicalize(path).await?.file_name().map(OsStr::to_owned),
+    };
+    name.ok_or_else(|| io::Error::other("it has no name to be copied under"))
+}
+
+/// The same bytes, and the number of those that were taken.
+fn counted(data: impl AsyncRead + Send + 'static) -> (BoxRead, watch::Receiver<u64>) {
+    let (sender, taken) = watch::channel(0);
+    let data =
+        InspectReader::new(data, move |bytes| sender.send_modify(|taken| *taken += bytes.len() as u64));
+    (Box::pin(data), taken)
+}
+
+/// Waits for `work`, and calls `progress` with what was taken so far.
+async fn reporting<T>(
+    work: impl Future<Output = T>,
+    mut taken: watch::Receiver<u64>,
+    progress: &(dyn Fn(u64) + Send + Sync),
+) -> T {
+    let mut work = pin!(work);
+    loop {
+        tokio::select! {
+            biased;
+            Ok(()) = taken.changed() => progress(*taken.borrow_and_update()),
+            done = &mut work => return done,
+        }
+    }
+}
+
+fn panicked(error: tokio::task::JoinError) -> Error {
+    Error::new(ErrorKind::Internal, "copy", "a thread of ours failed")
+        .outcome_is(Outcome::Unknown)
+        .caused_by(error)
+}

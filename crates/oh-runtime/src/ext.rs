@@ -1,0 +1,126 @@
+//! What one wants of a sandbox most of the time.
+
+use std::io;
+use std::path::Path;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use oh_runtime_api::{CommandSpec, Error, ErrorKind, Outcome, Result, Sandbox};
+use tokio::io::AsyncReadExt;
+
+use crate::capture::{Output, OutputLimit, capture};
+use crate::copy::{self, CopyReport};
+use crate::unpack::CopyLimits;
+
+/// Conveniences for every [`Sandbox`].
+#[async_trait]
+pub trait SandboxExt: Sandbox {
+    /// Runs a command to its end and collects what it writes, 16 MiB a stream. Its standard input is empty.
+    ///
+    /// Dropping the future leaves the command running.
+    ///
+    /// # Errors
+    /// As [`Sandbox::start`] and [`Process::wait`](oh_runtime_api::Process::wait). A command that fails or times out
+    /// is no error.
+    async fn run(&self, spec: CommandSpec) -> Result<Output> {
+        self.run_limited(spec, OutputLimit::default()).await
+    }
+
+    /// The same with another limit for each of the two streams.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    async fn run_limited(&self, spec: CommandSpec, limit: OutputLimit) -> Result<Output> {
+        let mut process = self.start(spec).await?;
+        drop(process.stdin.take());
+        let (stdout, stderr) = (process.stdout.take(), process.stderr.take());
+        let (finished, stdout, stderr) =
+            tokio::join!(process.wait(), capture(stdout, limit), capture(stderr, limit));
+        let finished = finished?;
+        let outcome = Outcome::Finished(finished.end);
+        let read = |error| stream_error("read the command's output", error).outcome_is(outcome);
+        Ok(Output { stdout: stdout.map_err(read)?, stderr: stderr.map_err(read)?, finished })
+    }
+
+    /// A whole file, in memory.
+    ///
+    /// # Errors
+    /// As [`Sandbox::read_file`].
+    async fn read(&self, path: &Path) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let mut file = self.read_file(path, 0, None).await?;
+        let read = file.read_to_end(&mut bytes).await;
+        read.map_err(|error| stream_error(&format!("read {} in the sandbox", path.display()), error))?;
+        Ok(bytes)
+    }
+
+    /// Writes a file as [`Sandbox::write_file`] does. Returns its size.
+    ///
+    /// # Errors
+    /// As [`Sandbox::write_file`].
+    async fn write(&self, path: &Path, bytes: impl Into<Bytes> + Send, mode: u32) -> Result<u64> {
+        self.write_file(path, mode, Box::pin(io::Cursor::new(bytes.into()))).await
+    }
+
+    /// Copies a file or tree of this machine to `path` in the sandbox, or into it under the source's own name when
+    /// `path` is a folder there already.
+    ///
+    /// A source that is a link is followed; links inside a tree are copied as links. Pipes, sockets and devices are
+    /// left out. `progress` gets the number of bytes so far.
+    ///
+    /// # Errors
+    /// The `Transfer…` kinds; what was copied before stays.
+    async fn copy_to(
+        &self,
+        host: &Path,
+        path: &Path,
+        progress: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<CopyReport> {
+        copy::copy_to(self, host, path, progress).await
+    }
+
+    /// Copies a file or tree of the sandbox to `host` on this machine, or into it under the source's own name when
+    /// `host` is a folder already.
+    ///
+    /// What arrives is taken for hostile: nothing is written outside the target or through a link, links may not lead
+    /// out of the copied tree, only files, folders and symbolic links are accepted, and permission bits lose setuid
+    /// and setgid. `progress` gets the number of bytes so far.
+    ///
+    /// # Errors
+    /// The `Transfer…` kinds, [`TransferUnsafe`](ErrorKind::TransferUnsafe) for what must not be unpacked; what was
+    /// copied before stays.
+    async fn copy_from(
+        &self,
+        path: &Path,
+        host: &Path,
+        progress: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<CopyReport> {
+        self.copy_from_limited(path, host, CopyLimits::default(), progress).await
+    }
+
+    /// The same with other limits.
+    ///
+    /// # Errors
+    /// As [`copy_from`](Self::copy_from).
+    async fn copy_from_limited(
+        &self,
+        path: &Path,
+        host: &Path,
+        limits: CopyLimits,
+        progress: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<CopyReport> {
+        copy::copy_from(self, path, host, limits, progress).await
+    }
+}
+
+impl<S: Sandbox + ?Sized> SandboxExt for S {}
+
+/// The error a stream of a sandbox wraps, or one of our own side.
+pub(crate) fn stream_error(operation: &str, error: io::Error) -> Error {
+    match error.downcast::<Error>() {
+        Ok(error) => error,
+        Err(error) => Error::new(ErrorKind::TransferFailed, operation, error.to_string())
+            .outcome_is(Outcome::Unknown)
+            .caused_by(error),
+    }
+}

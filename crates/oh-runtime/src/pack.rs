@@ -1,0 +1,82 @@
+//! A tree of this machine as a tar stream.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use oh_runtime_api::Result;
+use tar::{Builder, Header, HeaderMode};
+
+use crate::channel::Writer;
+use crate::copy::{CopyReport, host_error};
+
+/// Packs what is in the folder `root` under names relative to it. `None` when nobody reads it any more.
+pub(crate) fn pack(root: &Path, writer: Writer) -> Result<Option<CopyReport>> {
+    let mut archive = Builder::new(writer);
+    let mut report = CopyReport::default();
+    // A folder comes before what is in it.
+    let mut open = vec![PathBuf::from(".")];
+    while let Some(name) = open.pop() {
+        let path = root.join(&name);
+        match append(&mut archive, &path, &name, &mut report) {
+            Ok(names) => open.extend(names.into_iter().map(|entry| name.join(entry))),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(None),
+            Err(error) => return Err(host_error(&path, error)),
+        }
+    }
+    match archive.into_inner().and_then(Writer::finish) {
+        Ok(()) => Ok(Some(report)),
+        Err(_) => Ok(None),
+    }
+}
+
+/// Appends one entry. Returns the names in it when it is a folder.
+fn append(
+    archive: &mut Builder<Writer>,
+    path: &Path,
+    name: &Path,
+    report: &mut CopyReport,
+) -> io::Result<Vec<std::ffi::OsString>> {
+    // The top is followed when it is a link, what is in it is not.
+    let metadata = if name == Path::new(".") { fs::metadata(path)? } else { fs::symlink_metadata(path)? };
+    let mut header = Header::new_gnu();
+    header.set_metadata_in_mode(&metadata, HeaderMode::Complete);
+    let mut names = Vec::new();
+    if metadata.is_dir() {
+        header.set_size(0);
+        archive.append_data(&mut header, name, io::empty())?;
+        for entry in fs::read_dir(path)? {
+            names.push(entry?.file_name());
+        }
+    } else if metadata.is_symlink() {
+        header.set_size(0);
+        archive.append_link(&mut header, name, fs::read_link(path)?)?;
+    } else if metadata.is_file() {
+        let file = Exactly { file: File::open(path)?, left: metadata.len() };
+        archive.append_data(&mut header, name, file)?;
+        report.bytes += metadata.len();
+    } else {
+        tracing::debug!(path = %path.display(), "left out: it is no file, folder or link");
+        return Ok(names);
+    }
+    report.entries += 1;
+    Ok(names)
+}
+
+/// As many bytes of a file as its header promised: what grows is cut, what shrinks is an error.
+struct Exactly {
+    file: File,
+    left: u64,
+}
+
+impl Read for Exactly {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let most = out.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        let count = self.file.read(&mut out[..most])?;
+        if count == 0 && most > 0 {
+            return Err(io::Error::other("it became shorter while it was read"));
+        }
+        self.left -= count as u64;
+        Ok(count)
+    }
+}

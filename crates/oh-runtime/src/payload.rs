@@ -1,0 +1,174 @@
+//! Finds the agent's executable and checks that it can run in any image.
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use oh_runtime_api::{AgentPayload, Error, ErrorKind, Result};
+use sha2::{Digest, Sha256};
+
+const OPERATION: &str = "find the agent";
+const HINT: &str = "run `cargo xtask agent`, or set OH_AGENT to a static oh-agent";
+
+/// The agent, read when it is first needed: looking at sandboxes needs none.
+#[derive(Debug)]
+pub(crate) struct Agent {
+    path: Option<PathBuf>,
+    found: OnceLock<AgentPayload>,
+}
+
+impl Agent {
+    /// The file `path`, or one beside the running program.
+    pub(crate) fn at(path: Option<PathBuf>) -> Self {
+        Self { path, found: OnceLock::new() }
+    }
+
+    pub(crate) fn payload(&self) -> Result<&AgentPayload> {
+        if let Some(found) = self.found.get() {
+            return Ok(found);
+        }
+        let path = match &self.path {
+            Some(path) => path.clone(),
+            None => search(&std::env::current_exe().map_err(|error| wrong(error.to_string()))?)?,
+        };
+        let payload = load(&path)?;
+        tracing::debug!(path = %path.display(), digest = payload.digest, "found the agent");
+        Ok(self.found.get_or_init(|| payload))
+    }
+}
+
+impl From<AgentPayload> for Agent {
+    fn from(payload: AgentPayload) -> Self {
+        Self { path: None, found: OnceLock::from(payload) }
+    }
+}
+
+/// Beside a program, or a folder above it, where the programs of a build are when a test of it runs.
+fn search(program: &Path) -> Result<PathBuf> {
+    let name = format!("oh-agent-{}", std::env::consts::ARCH);
+    let folders: Vec<&Path> = program.ancestors().skip(1).take(2).collect();
+    let found = folders.iter().map(|folder| folder.join(&name)).find(|path| path.is_file());
+    found.ok_or_else(|| {
+        let folders: Vec<_> = folders.iter().map(|folder| folder.display().to_string()).collect();
+        wrong(format!("there is no {name} in {}", folders.join(" nor in ")))
+    })
+}
+
+fn load(path: &Path) -> Result<AgentPayload> {
+    let bytes = std::fs::read(path)
+        .map_err(|error| wrong(format!("{}: {error}", path.display())).caused_by(error))?;
+    let arch = std::env::consts::ARCH;
+    check(&bytes, arch).map_err(|reason| wrong(format!("{} {reason}", path.display())))?;
+    let digest = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(AgentPayload { bytes: bytes.into(), digest, arch: arch.to_owned() })
+}
+
+fn wrong(message: String) -> Error {
+    Error::new(ErrorKind::Config, OPERATION, message).hint(HINT)
+}
+
+/// Whether it is a 64-bit little-endian ELF executable for `arch` that needs no dynamic loader.
+fn check(elf: &[u8], arch: &str) -> Result<(), String> {
+    const PT_INTERP: u64 = 3;
+    let cut = || "is cut short".to_owned();
+    let number = |at: u64, size: u64| -> Result<u64, String> {
+        let start = usize::try_from(at).map_err(|_| cut())?;
+        let bytes = elf.get(start..).and_then(|rest| rest.get(..size as usize)).ok_or_else(cut)?;
+        Ok(bytes.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)))
+    };
+    if !elf.starts_with(b"\x7fELF\x02\x01") {
+        return Err("is no 64-bit Linux executable".to_owned());
+    }
+    let machine = match number(18, 2)? {
+        62 => "x86_64",
+        183 => "aarch64",
+        _ => "another architecture",
+    };
+    if machine != arch {
+        return Err(format!("is for {machine}, but {arch} is needed"));
+    }
+    let (table, size, count) = (number(32, 8)?, number(54, 2)?, number(56, 2)?);
+    for index in 0..count {
+        if number(table.checked_add(index * size).ok_or_else(cut)?, 4)? == PT_INTERP {
+            return Err("is linked dynamically: no image can be relied on to have its loader".to_owned());
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An executable for `machine` with one program header of each kind.
+    fn elf(machine: u16, kinds: &[u32]) -> Vec<u8> {
+        let mut file = vec![0; 64];
+        file[..6].copy_from_slice(b"\x7fELF\x02\x01");
+        file[18..20].copy_from_slice(&machine.to_le_bytes());
+        file[32] = 64;
+        file[54] = 56;
+        file[56] = kinds.len() as u8;
+        for kind in kinds {
+            file.extend(kind.to_le_bytes());
+            file.extend([0; 52]);
+        }
+        file
+    }
+
+    #[test]
+    fn only_static_executables_of_the_architecture_will_do() {
+        for (file, arch, wrong) in [
+            (elf(62, &[6, 1, 1]), "x86_64", None),
+            (elf(183, &[1]), "aarch64", None),
+            (elf(183, &[1]), "x86_64", Some("is for aarch64, but x86_64 is needed")),
+            (elf(3, &[1]), "x86_64", Some("is for another architecture")),
+            (elf(62, &[6, 3, 1]), "x86_64", Some("is linked dynamically")),
+            (elf(62, &[1, 1])[..100].to_vec(), "x86_64", Some("is cut short")),
+            (b"#!/bin/sh\n".to_vec(), "x86_64", Some("is no 64-bit Linux executable")),
+            (vec![], "x86_64", Some("is no 64-bit Linux executable")),
+        ] {
+            match (check(&file, arch), wrong) {
+                (Ok(()), None) => {}
+                (Err(reason), Some(wrong)) if reason.starts_with(wrong) => {}
+                (got, wanted) => panic!("{got:?} instead of {wanted:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn it_is_found_beside_the_program_or_above() {
+        let root = tempfile::tempdir().unwrap();
+        let deps = root.path().join("deps");
+        std::fs::create_dir(&deps).unwrap();
+        let program = deps.join("test-0123");
+        let name = format!("oh-agent-{}", std::env::consts::ARCH);
+        let error = search(&program).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(
+            error.to_string().contains("cargo xtask agent") && error.to_string().contains("deps"),
+            "{error}"
+        );
+        let above = root.path().join(&name);
+        std::fs::write(&above, "").unwrap();
+        assert_eq!(search(&program).unwrap(), above);
+        let beside = deps.join(&name);
+        std::fs::write(&beside, "").unwrap();
+        assert_eq!(search(&program).unwrap(), beside);
+    }
+
+    #[test]
+    fn what_is_named_is_read_and_checked() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("agent");
+        let missing = Agent::at(Some(path.clone())).payload().unwrap_err();
+        assert!(missing.to_string().contains("No such file"), "{missing}");
+        std::fs::write(&path, "no program").unwrap();
+        let agent = Agent::at(Some(path.clone()));
+        assert!(agent.payload().unwrap_err().to_string().contains("is no 64-bit Linux executable"));
+        let machine = if cfg!(target_arch = "x86_64") { 62 } else { 183 };
+        std::fs::write(&path, elf(machine, &[1])).unwrap();
+        let payload = agent.payload().unwrap();
+        assert_eq!((payload.bytes.len(), payload.digest.len()), (120, 64));
+        std::fs::remove_file(&path).unwrap();
+        agent.payload().unwrap();
+    }
+}

@@ -1,0 +1,199 @@
+//! A sandbox: one agent connection, opened on demand.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use oh_runtime_api::{
+    AgentInfo, Backend, BoxRead, CommandSpec, DeleteReport, Error, ErrorKind, FileEntry, Incarnation,
+    Process, Result, Sandbox,
+};
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::connection::Connection;
+use crate::trouble::{self, Fate};
+
+/// How long a request tries to reach the agent again after the stream broke.
+const RECONNECT: Duration = Duration::from_secs(15);
+/// Pause before the second attempt; each one after is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+/// Longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// Stands for a deadline the clock cannot hold.
+const FOR_EVER: Duration = Duration::from_secs(1 << 30);
+
+/// One sandbox of a backend.
+pub(crate) struct Attached {
+    backend: Arc<dyn Backend>,
+    id: Incarnation,
+    current: Mutex<Current>,
+    /// Whether its agent ever answered: what ended before was never ready.
+    answered: AtomicBool,
+}
+
+#[derive(Default)]
+struct Current {
+    connection: Option<Arc<Connection>>,
+    /// The agent that answered first.
+    boot: Option<u128>,
+}
+
+impl Attached {
+    pub(crate) fn new(backend: Arc<dyn Backend>, id: Incarnation) -> Self {
+        Self { backend, id, current: Mutex::default(), answered: AtomicBool::new(false) }
+    }
+
+    /// The open connection, or a new one when there is none, tried until `deadline`.
+    async fn connection(&self, deadline: Instant) -> Result<Arc<Connection>> {
+        let Ok(mut current) = timeout_at(deadline, self.current.lock()).await else {
+            return Err(self.silent());
+        };
+        if let Some(connection) = current.connection.as_ref().filter(|open| !open.client().is_closed()) {
+            return Ok(Arc::clone(connection));
+        }
+        let connection = self.open(deadline).await.map_err(|error| error.in_operation(self.operation()))?;
+        let boot = connection.client().info().boot;
+        if *current.boot.get_or_insert(boot) != boot {
+            let message = "its agent was started again meanwhile: what ran before is gone";
+            return Err(Error::new(ErrorKind::Restarted, self.operation(), message)
+                .hint("attach to the sandbox again to go on with the new agent"));
+        }
+        self.answered.store(true, Ordering::Relaxed);
+        current.connection = Some(Arc::clone(&connection));
+        Ok(connection)
+    }
+
+    /// The connection for a request.
+    async fn connected(&self) -> Result<Arc<Connection>> {
+        self.connection(Instant::now() + RECONNECT).await
+    }
+
+    /// Tries until `deadline`, unless the backend knows that it is hopeless.
+    async fn open(&self, deadline: Instant) -> Result<Arc<Connection>> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let error = match timeout_at(deadline, Connection::open(&self.backend, &self.id)).await {
+                Ok(Ok(connection)) => return Ok(connection),
+                Ok(Err(error)) => self.explain(error).await,
+                Err(_) => self.explain(self.silent()).await,
+            };
+            let worth_it = matches!(error.kind(), ErrorKind::StreamLost | ErrorKind::Unavailable);
+            if !worth_it || Instant::now() + pause >= deadline {
+                return Err(error);
+            }
+            tracing::debug!(sandbox = %self.id.name, %error, "connecting again");
+            sleep(pause).await;
+            pause = (2 * pause).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// `error`, or what it was a sign of.
+    async fn explain(&self, error: Error) -> Error {
+        if !matches!(error.kind(), ErrorKind::StreamLost | ErrorKind::Ended | ErrorKind::NotFound) {
+            return error;
+        }
+        let ended = if self.answered.load(Ordering::Relaxed) {
+            ErrorKind::Ended
+        } else {
+            ErrorKind::EndedBeforeReady
+        };
+        match trouble::look(&*self.backend, &self.id).await {
+            Fate::Runs => error,
+            fate => fate.explain(error, ended),
+        }
+    }
+
+    fn operation(&self) -> String {
+        format!("connect to sandbox {}", self.id.name)
+    }
+
+    fn silent(&self) -> Error {
+        Error::new(ErrorKind::StreamLost, self.operation(), "its agent does not answer")
+    }
+}
+
+#[async_trait]
+impl Sandbox for Attached {
+    fn incarnation(&self) -> &Incarnation {
+        &self.id
+    }
+
+    async fn connect(&self, deadline: Duration) -> Result<AgentInfo> {
+        let now = Instant::now();
+        let error = match self.connection(now.checked_add(deadline).unwrap_or(now + FOR_EVER)).await {
+            Ok(connection) => return Ok(connection.client().info().clone()),
+            Err(error) if error.kind() == ErrorKind::StreamLost => error,
+            Err(error) => return Err(error),
+        };
+        let message = format!(
+            "its agent could not be reached within {:.1} s: {}",
+            deadline.as_secs_f64(),
+            error.message()
+        );
+        let late = Error::new(ErrorKind::Deadline, self.operation(), message).caused_by(error);
+        Err(match self.backend.evidence(&self.id).await {
+            Ok(evidence) => trouble::witnessed(late, &evidence),
+            Err(_) => late,
+        })
+    }
+
+    async fn start(&self, spec: CommandSpec) -> Result<Process> {
+        let connection = self.connected().await?;
+        let process = connection.client().start(spec).await;
+        connection.explained(process).await.map(|process| connection.process(process))
+    }
+
+    async fn read_file(&self, path: &Path, offset: u64, limit: Option<u64>) -> Result<BoxRead> {
+        let connection = self.connected().await?;
+        let stream = connection.client().read_file(path, offset, limit).await;
+        connection.explained(stream).await.map(|stream| connection.reader(stream))
+    }
+
+    async fn write_file(&self, path: &Path, mode: u32, data: BoxRead) -> Result<u64> {
+        let connection = self.connected().await?;
+        let size = connection.client().write_file(path, mode, data).await;
+        connection.explained(size).await
+    }
+
+    async fn list(&self, path: &Path) -> Result<Vec<FileEntry>> {
+        let connection = self.connected().await?;
+        let entries = connection.client().list(path).await;
+        connection.explained(entries).await
+    }
+
+    async fn pack(&self, path: &Path) -> Result<BoxRead> {
+        let connection = self.connected().await?;
+        let stream = connection.client().pack(path).await;
+        connection.explained(stream).await.map(|stream| connection.reader(stream))
+    }
+
+    async fn unpack(&self, path: &Path, tar: BoxRead) -> Result<u64> {
+        let connection = self.connected().await?;
+        let entries = connection.client().unpack(path, tar).await;
+        connection.explained(entries).await
+    }
+
+    async fn close(&self) -> Result<DeleteReport> {
+        self.backend.delete(&self.id).await
+    }
+}
+
+impl fmt::Debug for Attached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sandbox")
+            .field("backend", &self.backend)
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for Attached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sandbox {} on {}", self.id.name, self.backend)
+    }
+}
