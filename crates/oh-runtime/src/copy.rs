@@ -1,8 +1,7 @@
 //! Files and trees in and out, with cp's naming: a target that is a folder takes the source's name inside it.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 
@@ -55,47 +54,34 @@ pub(crate) async fn copy_to<S: Sandbox + ?Sized>(
 ) -> Result<CopyReport> {
     let operation = format!("copy {} to {} in the sandbox", host.display(), path.display());
     let failed = |error| host_error(host, error).in_operation(&operation);
-    let metadata = tokio::fs::metadata(host).await.map_err(failed)?;
+    let source = tokio::fs::canonicalize(host).await.map_err(failed)?;
+    // The name of the path as it was given, or of the folder that `.` or `..` stands for.
+    let name =
+        host.file_name().or(source.file_name()).ok_or_else(|| failed(io::Error::other("it has no name")))?;
     let target = match sandbox.list(path).await {
-        Ok(_) => path.join(name_of(host).await.map_err(failed)?),
+        Ok(_) => path.join(name),
         Err(error) if error.kind() == ErrorKind::TransferNotFound => path.to_owned(),
         Err(error) => return Err(error.in_operation(operation)),
     };
-    if metadata.is_dir() {
-        return copy_tree_to(sandbox, host.to_owned(), &target, progress)
-            .await
-            .map_err(|error| error.in_operation(operation));
-    }
-    if !metadata.is_file() {
-        return Err(failed(io::Error::other("it is no file and no folder")));
-    }
-    let file = tokio::fs::File::open(host).await.map_err(failed)?;
-    let mode = metadata.permissions().mode() & MODE;
-    let (file, taken) = counted(file);
-    let written = reporting(sandbox.write_file(&target, mode, file), taken, progress).await;
-    written.map(|bytes| CopyReport { entries: 1, bytes }).map_err(|error| error.in_operation(operation))
-}
-
-async fn copy_tree_to<S: Sandbox + ?Sized>(
-    sandbox: &S,
-    root: PathBuf,
-    target: &Path,
-    progress: &(dyn Fn(u64) + Send + Sync),
-) -> Result<CopyReport> {
+    let (Some(folder), Some(name)) = (target.parent(), target.file_name()) else {
+        return Err(Error::new(ErrorKind::TransferFailed, operation, "it has no name to be copied under"));
+    };
     let (writer, tar) = channel::writer();
-    let packing = spawn_blocking(move || pack(&root, writer));
+    let name = PathBuf::from(name);
+    let packing = spawn_blocking(move || pack(&source, name, writer));
     let (tar, taken) = counted(tar);
-    let unpacked = reporting(sandbox.unpack(target, tar), taken, progress).await;
+    let unpacked = reporting(sandbox.unpack(folder, tar), taken, progress).await;
     // What could not be read here is why the rest could not be unpacked there.
-    match packing.await.map_err(panicked)?.map_err(|error| error.outcome_is(Outcome::Unknown))? {
-        Some(report) => unpacked.map(|_| report),
-        None => Err(match unpacked {
-            Err(error) => error,
-            Ok(_) => {
-                Error::new(ErrorKind::Protocol, "copy", "the agent stopped before the end of the archive")
-            }
-        }),
+    let packed = packing.await.map_err(panicked).and_then(|packed| packed);
+    match (packed, unpacked) {
+        (Ok(Some(report)), Ok(_)) => Ok(report),
+        (Ok(_), Err(error)) => Err(error),
+        (Ok(None), Ok(_)) => {
+            Err(Error::new(ErrorKind::Protocol, "copy", "the agent stopped amid the archive"))
+        }
+        (Err(error), _) => Err(error.outcome_is(Outcome::Unknown)),
     }
+    .map_err(|error| error.in_operation(operation))
 }
 
 pub(crate) async fn copy_from<S: Sandbox + ?Sized>(
@@ -107,29 +93,21 @@ pub(crate) async fn copy_from<S: Sandbox + ?Sized>(
 ) -> Result<CopyReport> {
     let operation = format!("copy {} in the sandbox to {}", path.display(), host.display());
     let failed = |error: Error| error.in_operation(&operation);
+    let name = path.file_name().unwrap_or(OsStr::new("root")).to_owned();
     let target = match tokio::fs::canonicalize(host).await {
-        Ok(folder) if folder.is_dir() => folder.join(path.file_name().unwrap_or(OsStr::new("root"))),
+        Ok(folder) if folder.is_dir() => folder.join(&name),
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => host.to_owned(),
         Err(error) => return Err(failed(host_error(host, error))),
     };
     let tar = sandbox.pack(path).await.map_err(failed)?;
     let (feeder, reader) = channel::reader();
-    let unpacking = spawn_blocking(move || unpack(reader, &target, limits));
+    let unpacking = spawn_blocking(move || unpack(reader, &name, &target, limits));
     let fed = feeder.feed(tar, progress).await;
     let unpacked = unpacking.await.map_err(panicked)?;
     // What broke the stream is why the rest could not be unpacked.
     fed.map_err(|error| failed(stream_error("copy", error)))?;
     unpacked.map_err(|error| failed(error.outcome_is(Outcome::Unknown)))
-}
-
-/// The name a source has: the last part of its path, or of the folder that `.` or `..` stands for.
-async fn name_of(path: &Path) -> io::Result<OsString> {
-    let name = match path.file_name() {
-        Some(name) => Some(name.to_owned()),
-        None => tokio::fs::canonicalize(path).await?.file_name().map(OsStr::to_owned),
-    };
-    name.ok_or_else(|| io::Error::other("it has no name to be copied under"))
 }
 
 /// The same bytes, and the number of those that were taken.

@@ -1,28 +1,32 @@
-//! A tree of this machine as a tar stream.
+//! A file or tree of this machine as a tar stream.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use oh_runtime_api::Result;
 use tar::{Builder, Header, HeaderMode};
 
 use crate::channel::Writer;
-use crate::copy::{CopyReport, host_error};
+use crate::copy::{CopyReport, MODE, host_error};
 
-/// Packs what is in the folder `root` under names relative to it. `None` when nobody reads it any more.
-pub(crate) fn pack(root: &Path, writer: Writer) -> Result<Option<CopyReport>> {
+/// Packs a file or folder as `name`; links are not followed. `None` when nobody reads it any more.
+pub(crate) fn pack(source: &Path, name: PathBuf, writer: Writer) -> Result<Option<CopyReport>> {
     let mut archive = Builder::new(writer);
     let mut report = CopyReport::default();
-    // A folder comes before what is in it.
-    let mut open = vec![PathBuf::from(".")];
-    while let Some(name) = open.pop() {
-        let path = root.join(&name);
+    let mut open = vec![(source.to_owned(), name)];
+    while let Some((path, name)) = open.pop() {
         match append(&mut archive, &path, &name, &mut report) {
-            Ok(names) => open.extend(names.into_iter().map(|entry| name.join(entry))),
+            // Depth first, so that a folder comes before what is in it.
+            Ok(names) => open.extend(names.into_iter().map(|entry| (path.join(&entry), name.join(&entry)))),
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(None),
             Err(error) => return Err(host_error(&path, error)),
         }
+    }
+    if report.entries == 0 {
+        return Err(host_error(source, io::Error::other("it is no file and no folder")));
     }
     match archive.into_inner().and_then(Writer::finish) {
         Ok(()) => Ok(Some(report)),
@@ -36,11 +40,11 @@ fn append(
     path: &Path,
     name: &Path,
     report: &mut CopyReport,
-) -> io::Result<Vec<std::ffi::OsString>> {
-    // The top is followed when it is a link, what is in it is not.
-    let metadata = if name == Path::new(".") { fs::metadata(path)? } else { fs::symlink_metadata(path)? };
+) -> io::Result<Vec<OsString>> {
+    let metadata = fs::symlink_metadata(path)?;
     let mut header = Header::new_gnu();
     header.set_metadata_in_mode(&metadata, HeaderMode::Complete);
+    header.set_mode(metadata.permissions().mode() & MODE);
     let mut names = Vec::new();
     if metadata.is_dir() {
         header.set_size(0);

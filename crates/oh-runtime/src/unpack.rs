@@ -12,6 +12,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::{Duration, UNIX_EPOCH};
 
 use nix::errno::Errno;
 use nix::fcntl::{self, AtFlags, OFlag};
@@ -48,11 +49,16 @@ impl Default for CopyLimits {
     }
 }
 
-/// Unpacks an archive of one file or one folder, which becomes `target` whatever it is called in the archive. Its
-/// folder has to exist. A target folder that exists is filled, a target file replaced.
-pub(crate) fn unpack(stream: impl Read, target: &Path, limits: CopyLimits) -> Result<CopyReport> {
+/// Unpacks an archive of the one file or folder `name`, which becomes `target`. Its folder has to exist. A target
+/// folder that exists is filled, a target file replaced.
+pub(crate) fn unpack(
+    stream: impl Read,
+    name: &OsStr,
+    target: &Path,
+    limits: CopyLimits,
+) -> Result<CopyReport> {
     let mut archive = Archive::new(Limited { stream, limit: limits.bytes, taken: 0 });
-    let mut tree = Tree::new(target)?;
+    let mut tree = Tree::new(name, target)?;
     let (mut long_name, mut long_link) = (None, None);
     for entry in archive.entries().map_err(broken)?.raw(true) {
         let mut entry = entry.map_err(broken)?;
@@ -69,33 +75,36 @@ pub(crate) fn unpack(stream: impl Read, target: &Path, limits: CopyLimits) -> Re
     }
     // The stream goes on behind the archive's end mark, and may say there that it broke.
     io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(broken)?;
-    match tree.top {
-        Some(_) => Ok(tree.report),
-        None => Err(Error::new(ErrorKind::Protocol, "copy", "the agent sent an empty archive")),
+    if tree.report.entries == 0 {
+        return Err(Error::new(ErrorKind::Protocol, "copy", "the agent sent an empty archive"));
     }
+    Ok(tree.report)
 }
 
 /// What is being written.
 struct Tree<'a> {
+    /// What the archive calls it.
+    top: &'a [u8],
     target: &'a Path,
     /// The folder the target is in.
     outside: OwnedFd,
     /// The target's name in it.
     name: &'a OsStr,
-    /// What the archive calls the target, and whether it is a folder.
-    top: Option<(Vec<u8>, bool)>,
+    /// Whether the archive began with a folder.
+    is_folder: bool,
     report: CopyReport,
 }
 
 impl<'a> Tree<'a> {
-    fn new(target: &'a Path) -> Result<Self> {
+    fn new(top: &'a OsStr, target: &'a Path) -> Result<Self> {
         let (Some(folder), Some(name)) = (target.parent(), target.file_name()) else {
             return Err(host_error(target, io::Error::other("it cannot be replaced")));
         };
         let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
         let outside =
             fcntl::open(folder, FOLDER, Mode::empty()).map_err(|error| host_error(folder, error.into()))?;
-        Ok(Self { target, outside, name, top: None, report: CopyReport::default() })
+        let report = CopyReport::default();
+        Ok(Self { top: top.as_bytes(), target, outside, name, is_folder: false, report })
     }
 
     /// Writes one entry.
@@ -109,14 +118,17 @@ impl<'a> Tree<'a> {
         let refused = |why: &str| refused(name, why);
         let is_folder = kind == EntryType::Directory;
         let parts = parts(name, is_folder).map_err(refused)?;
-        let Some((top, inner)) = parts.split_first() else { return Err(refused("it has no name")) };
-        match &self.top {
-            None if !inner.is_empty() => return Err(refused("the folder it is in was not sent before")),
-            None => self.top = Some((top.to_vec(), is_folder)),
-            Some((first, true)) if first == top => {}
-            Some(_) => return Err(refused("it does not belong to what was asked for")),
+        let (top, inner) = parts.split_first().ok_or_else(|| refused("it has no name"))?;
+        if *top != self.top {
+            return Err(refused("it does not belong to what was asked for"));
+        }
+        match (self.report.entries, inner.is_empty()) {
+            (0, true) => self.is_folder = is_folder,
+            (1.., false) if self.is_folder => {}
+            _ => return Err(refused("it is out of place")),
         }
         let mode = entry.header().mode().map_err(|_| refused("its mode is malformed"))? & MODE;
+        let mtime = entry.header().mtime().map_err(|_| refused("its time is malformed"))?;
         let at = inner.iter().fold(self.target.to_owned(), |path, part| path.join(OsStr::from_bytes(part)));
         let failed = |error| host_error(&at, error);
         let (folder, last) = self.place(inner).map_err(failed)?;
@@ -124,7 +136,10 @@ impl<'a> Tree<'a> {
             EntryType::Directory => make_folder(&folder, last, mode).map_err(failed)?,
             EntryType::Regular => {
                 let file = make_file(&folder, last, mode).map_err(failed)?;
-                self.report.bytes += fill(file, entry, failed)?;
+                self.report.bytes += fill(&file, entry, failed)?;
+                // A time the file system cannot hold is no reason to go without the file.
+                let _ =
+                    UNIX_EPOCH.checked_add(Duration::from_secs(mtime)).map(|time| file.set_modified(time));
             }
             EntryType::Symlink => {
                 // The first part of the name is the tree itself: a link in it may not climb.
@@ -241,7 +256,7 @@ fn kind_of(folder: &OwnedFd, name: &OsStr) -> io::Result<SFlag> {
 
 /// Writes what an entry promises, and returns its size.
 fn fill(
-    mut file: File,
+    mut file: &File,
     entry: &mut Entry<'_, impl Read>,
     failed: impl Fn(io::Error) -> Error,
 ) -> Result<u64> {
