@@ -65,7 +65,7 @@ impl Subject {
     /// # Errors
     /// Why the backend could not be opened.
     pub fn runtime(&self) -> CaseResult<&Runtime> {
-        self.runtime.as_ref().map_err(Failure::new)
+        self.runtime.as_ref().map_err(|why| Failure::new(why.as_str()))
     }
 
     /// Removes what is left of the run, and returns the names of what was left besides the shared sandbox.
@@ -140,7 +140,7 @@ impl Context {
     /// # Errors
     /// Why the backend could not be opened.
     pub async fn runtime_of(&self, owner: &str) -> CaseResult<Runtime> {
-        open(&self.subject.name, owner).await.map_err(Failure::new)
+        open(&self.subject.name, owner).await.map_err(|why| Failure::new(format!("no second runtime: {why}")))
     }
 
     /// What the backend is able to do.

@@ -88,6 +88,15 @@ pub fn empty<T: Debug>(what: &str, got: &[T]) -> CaseResult {
     }
 }
 
+/// Fails with all of `mistakes`, if there are any.
+///
+/// # Errors
+/// When there are some.
+#[track_caller]
+pub fn none(mistakes: &[String]) -> CaseResult {
+    check(mistakes.is_empty(), mistakes.join("\n"))
+}
+
 /// Fails unless the condition holds.
 ///
 /// # Errors

@@ -8,7 +8,7 @@ use oh_runtime::{CommandSpec, ErrorKind, Sandbox, SandboxExt};
 use crate::case::{Case, case};
 use crate::context::Context;
 use crate::data::{noise, reader, sha256};
-use crate::failure::{CaseResult, check, empty, equal, refused};
+use crate::failure::{CaseResult, check, equal, none, refused};
 use crate::probe::{read_all, script, soon, succeeds};
 use crate::tree;
 
@@ -44,7 +44,7 @@ async fn copy_from(sandbox: &dyn Sandbox, from: &Path, to: &Path) -> oh_runtime:
 }
 
 fn same(wanted: &Path, got: &Path) -> CaseResult {
-    empty("differences", &tree::differences(&tree::snapshot(wanted)?, &tree::snapshot(got)?))
+    none(&tree::differences(&tree::snapshot(wanted)?, &tree::snapshot(got)?))
 }
 
 async fn a_tree_comes_back_as_it_went(cx: &Context) -> CaseResult {

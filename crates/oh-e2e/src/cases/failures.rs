@@ -111,8 +111,8 @@ async fn killing_its_parent_tells_nothing_false(cx: &Context) -> CaseResult {
 async fn the_agent_cannot_be_killed(cx: &Context) -> CaseResult {
     let sandbox = cx.fresh().await?;
     let boot = boot(&*sandbox).await?;
-    // Every signal there is.
-    let kill = "for signal in $(seq 1 64); do kill -$signal 1 2>/dev/null; done; true";
+    // Every signal there is, one after the other: pending ones would hide each other.
+    let kill = "for signal in $(seq 1 64); do kill -$signal 1 2>/dev/null; sleep 0.02; done; true";
     script(&*sandbox, kill).await?;
     still_answers(&*sandbox, boot).await
 }

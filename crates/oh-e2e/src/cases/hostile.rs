@@ -16,7 +16,7 @@ use tar::{EntryType, Header};
 use crate::case::{Case, case};
 use crate::context::Context;
 use crate::data::reader;
-use crate::failure::{CaseResult, Failure, empty, equal, refused};
+use crate::failure::{CaseResult, Failure, equal, none, refused};
 use crate::probe::{script, soon, succeeds};
 use crate::tree;
 
@@ -82,9 +82,11 @@ fn archive(entries: &[Raw<'_>]) -> CaseResult<Vec<u8>> {
     Ok(builder.into_inner()?)
 }
 
+const OVER_A_FOLDER: &str = "a link over a folder";
+
 /// Archives of a tree called `tree` that try to write to, or to get at, the folder `outside`, which lies beside the one
 /// they are unpacked into.
-fn attacks(outside: &str) -> CaseResult<Vec<(&'static str, Vec<u8>)>> {
+fn attacks(outside: &str) -> CaseResult<Vec<Attack>> {
     let absolute = format!("{outside}/escape");
     let secret = format!("{outside}/secret");
     let attacks: [(&'static str, Vec<Raw<'_>>); 13] = [
@@ -110,23 +112,41 @@ fn attacks(outside: &str) -> CaseResult<Vec<(&'static str, Vec<u8>)>> {
         ("a relative hard link", vec![folder("tree"), hard_link("tree/secret", "../outside/secret")]),
         ("a device", vec![folder("tree"), device("tree/zero")]),
         (
-            "a link over a folder",
+            OVER_A_FOLDER,
             vec![folder("tree"), folder("tree/x"), link("tree/x", outside), file("tree/x/escape")],
         ),
     ];
-    attacks.into_iter().map(|(what, entries)| Ok((what, archive(&entries)?))).collect()
+    attacks.into_iter().map(|(what, entries)| Ok(Attack { what, archive: archive(&entries)? })).collect()
 }
 
+/// What is refused because it is no accident.
 const REFUSED: &[ErrorKind] = &[ErrorKind::TransferUnsafe];
+
+/// An archive that means harm.
+struct Attack {
+    what: &'static str,
+    archive: Vec<u8>,
+}
+
+impl Attack {
+    /// What is wrong with how it was answered, if anything.
+    fn judge<T>(&self, result: Result<T>) -> Option<String> {
+        // A folder in the way of a link is an ordinary failure too.
+        let also: &[ErrorKind] = if self.what == OVER_A_FOLDER { &[ErrorKind::TransferFailed] } else { &[] };
+        let failure = refused(result, &[REFUSED, also].concat()).err()?;
+        Some(format!("{}: {failure}", self.what))
+    }
+}
 
 async fn an_archive_cannot_leave_the_sandboxs_folder(cx: &Context) -> CaseResult {
     let (sandbox, own) = cx.place().await?;
     let outside = own.join("outside");
     script(&*sandbox, format!("mkdir {0} && echo keep >{0}/secret", outside.display())).await?;
     let mut succeeded = Vec::new();
-    for (what, bytes) in attacks(&outside.to_string_lossy())? {
-        let result = soon("unpacking", sandbox.unpack(&own.join("inside"), reader(bytes))).await?;
-        succeeded.extend(refused(result, REFUSED).err().map(|failure| format!("{what}: {failure}")));
+    for attack in attacks(&outside.to_string_lossy())? {
+        let archive = reader(attack.archive.clone());
+        let result = soon("unpacking", sandbox.unpack(&own.join("inside"), archive)).await?;
+        succeeded.extend(attack.judge(result));
         let look = format!("cd {} && ls && cat secret && rm -rf ../inside escape", outside.display());
         let there = script(&*sandbox, look).await?;
         if there
@@ -134,10 +154,10 @@ async fn an_archive_cannot_leave_the_sandboxs_folder(cx: &Context) -> CaseResult
 keep
 "
         {
-            succeeded.push(format!("{what}: there is {there:?}"));
+            succeeded.push(format!("{}: there is {there:?}", attack.what));
         }
     }
-    empty("attacks", &succeeded)
+    none(&succeeded)
 }
 
 /// A sandbox that sends what it likes: the agent in it may have been replaced by anything.
@@ -206,17 +226,17 @@ async fn an_archive_cannot_leave_our_folder(cx: &Context) -> CaseResult {
     fs::write(outside.join("secret"), "keep")?;
     let before = tree::snapshot(&outside)?;
     let mut succeeded = Vec::new();
-    for (what, archive) in attacks(&outside.to_string_lossy())? {
-        let sandbox = Liar { real: Arc::clone(&real), archive };
+    for attack in attacks(&outside.to_string_lossy())? {
+        let sandbox = Liar { real: Arc::clone(&real), archive: attack.archive.clone() };
         let to = host.path().join("inside");
         fs::create_dir(&to)?;
         let result = soon("the copy", sandbox.copy_from(&own.join("tree"), &to, &|_| {})).await?;
-        succeeded.extend(refused(result, REFUSED).err().map(|failure| format!("{what}: {failure}")));
+        succeeded.extend(attack.judge(result));
         let changes = tree::differences(&before, &tree::snapshot(&outside)?);
-        succeeded.extend(changes.into_iter().map(|change| format!("{what}: {change}")));
+        succeeded.extend(changes.into_iter().map(|change| format!("{}: {change}", attack.what)));
         fs::remove_dir_all(&to)?;
     }
-    empty("attacks", &succeeded)
+    none(&succeeded)
 }
 
 async fn an_archive_cannot_bring_other_names(cx: &Context) -> CaseResult {
@@ -253,5 +273,5 @@ async fn links_planted_in_a_tree_lead_nowhere(cx: &Context) -> CaseResult {
             refused::<()>(Err(error), REFUSED)?;
         }
     }
-    empty("our folder", &tree::differences(&before, &tree::snapshot(&outside)?))
+    none(&tree::differences(&before, &tree::snapshot(&outside)?))
 }
