@@ -104,6 +104,12 @@ impl Runtime {
         self.backend.capabilities()
     }
 
+    /// Who makes its sandboxes.
+    #[must_use]
+    pub fn owner(&self) -> &str {
+        &self.defaults.owner
+    }
+
     /// A specification with the configuration's defaults.
     #[must_use]
     pub fn spec(&self, name: SandboxName, image: &str) -> SandboxSpec {
