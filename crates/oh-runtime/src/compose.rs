@@ -2,20 +2,23 @@
 
 use std::sync::Arc;
 
-use oh_config::{Config, RuntimeKind};
+use oh_config::{Config, LocalConfig, RuntimeKind};
 use oh_runtime_api::{Backend, Error, ErrorKind, Mount, Resources, Result};
+use oh_runtime_local::LocalBackend;
 
 use crate::runtime::Defaults;
 
 /// The backend the configuration names, after it answered.
 pub(crate) async fn backend(config: &Config) -> Result<Arc<dyn Backend>> {
-    match config.runtime {
-        RuntimeKind::Docker | RuntimeKind::Local => Err(Error::new(
-            ErrorKind::Internal,
-            "reach the backend",
-            format!("{} is not there yet", config.runtime),
-        )),
-    }
+    Ok(match config.runtime {
+        RuntimeKind::Docker => {
+            return Err(Error::new(ErrorKind::Internal, "reach the backend", "docker is not there yet"));
+        }
+        RuntimeKind::Local => {
+            let LocalConfig { state_dir, image_dir } = config.local.clone();
+            Arc::new(LocalBackend::new(oh_runtime_local::LocalConfig { state_dir, image_dir })?)
+        }
+    })
 }
 
 /// What holds for every sandbox.
