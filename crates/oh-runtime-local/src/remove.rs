@@ -44,6 +44,8 @@ pub(crate) async fn delete(state_dir: &Path, id: &Incarnation, operation: &str) 
         return Ok(DeleteReport::AlreadyGone);
     };
     meta.agent.end().await.map_err(failed)?;
+    // While it still has its name, so that it can be found again.
+    check_mounts(&instance.path).map_err(failed)?;
     let (state_dir, uid) = (state_dir.to_owned(), id.uid.clone());
     let moved = tokio::task::spawn_blocking(move || set_aside(&state_dir, &instance, &uid)).await;
     match moved.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(failed)? {
@@ -81,12 +83,9 @@ pub(crate) async fn sweep(state_dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes a folder. What is mounted in it is somebody else's, so then nothing is removed.
+/// Removes a folder, unless something is mounted in it.
 pub(crate) async fn remove_tree(path: &Path) -> io::Result<()> {
-    let mounts = fs::read("/proc/self/mountinfo")?;
-    if let Some(mount) = mount_points(&mounts).find(|mount| mount.starts_with(path)) {
-        return Err(io::Error::other(format!("{} is mounted in it: unmount that first", mount.display())));
-    }
+    check_mounts(path)?;
     // coreutils go down any depth, which is the sandbox's to choose, without running out of stack.
     let (_, status) = run("rm", &["-rf", "--one-file-system"], path).await?;
     if status.success() {
@@ -97,6 +96,20 @@ pub(crate) async fn remove_tree(path: &Path) -> io::Result<()> {
     match run("rm", &["-rf", "--one-file-system"], path).await? {
         (_, status) if status.success() => Ok(()),
         (said, _) => Err(io::Error::other(said)),
+    }
+}
+
+/// Whether nothing is mounted in a folder. What is, is somebody else's: sandboxes mount where nobody else sees it.
+fn check_mounts(path: &Path) -> io::Result<()> {
+    let path = match fs::canonicalize(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        path => path?,
+    };
+    match mount_points(&fs::read("/proc/self/mountinfo")?).find(|mount| mount.starts_with(&path)) {
+        Some(mount) => {
+            Err(io::Error::other(format!("{} is mounted in it: unmount that first", mount.display())))
+        }
+        None => Ok(()),
     }
 }
 
