@@ -254,12 +254,10 @@ async fn an_agent_that_ends_takes_everything_along(place: Place) -> Outcome {
     let id = place.create(&place.spec()?).await?;
     let client = place.connect(&id).await?;
     let sleeper = format!("600.{}", std::process::id());
-    let mut process =
-        client.start(CommandSpec::shell(format!("setsid sleep {sleeper} & echo; wait"))).await?;
-    if let Some(stdout) = &mut process.stdout {
-        stdout.read_u8().await?;
+    let mut process = client.start(CommandSpec::shell(format!("setsid sleep {sleeper} & wait"))).await?;
+    while !runs(&sleeper)? {
+        sleep(Duration::from_millis(5)).await;
     }
-    assert!(runs(&sleeper)?);
     let meta: serde_json::Value =
         serde_json::from_slice(&fs::read(place.folder.path().join("state/box/meta.json"))?)?;
     let agent = meta["agent"]["pid"].as_i64().ok_or("no agent")?;

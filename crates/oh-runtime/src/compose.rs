@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use oh_config::{Config, LocalConfig, RuntimeKind};
-use oh_runtime_api::{Backend, Error, ErrorKind, Mount, Resources, Result};
+use oh_runtime_api::{Backend, Mount, Resources, Result};
+use oh_runtime_docker::{DockerBackend, DockerConfig, PullPolicy};
 use oh_runtime_local::LocalBackend;
 
 use crate::runtime::Defaults;
@@ -11,14 +12,28 @@ use crate::runtime::Defaults;
 /// The backend the configuration names, after it answered.
 pub(crate) async fn backend(config: &Config) -> Result<Arc<dyn Backend>> {
     Ok(match config.runtime {
-        RuntimeKind::Docker => {
-            return Err(Error::new(ErrorKind::Internal, "reach the backend", "docker is not there yet"));
-        }
+        RuntimeKind::Docker => Arc::new(DockerBackend::connect(docker(config)).await?),
         RuntimeKind::Local => {
             let LocalConfig { state_dir, image_dir } = config.local.clone();
             Arc::new(LocalBackend::new(oh_runtime_local::LocalConfig { state_dir, image_dir })?)
         }
     })
+}
+
+fn docker(config: &Config) -> DockerConfig {
+    let docker = &config.docker;
+    DockerConfig {
+        host: docker.host.clone(),
+        tls_verify: docker.tls_verify,
+        cert_path: docker.cert_path.clone(),
+        pull: match docker.pull {
+            oh_config::PullPolicy::Missing => PullPolicy::Missing,
+            oh_config::PullPolicy::Never => PullPolicy::Never,
+            oh_config::PullPolicy::Always => PullPolicy::Always,
+        },
+        pull_timeout: config.sandbox.start_timeout,
+        network: docker.network.clone(),
+    }
 }
 
 /// What holds for every sandbox.
