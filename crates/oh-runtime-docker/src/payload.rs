@@ -1,0 +1,315 @@
+//! The agent in a volume: one for each digest, filled once, compared before it is used.
+//!
+//! Filling needs no image with a shell and no registry: a container that is made but never started takes an archive.
+//! Many processes may start at once on an engine that has no volume yet, and putting a file where one is replaces it:
+//! a sandbox that starts at that moment finds nothing to execute. So only who holds the filling container fills; its
+//! fixed name is the lock, and the engine is the one who grants it.
+
+use std::collections::HashMap;
+use std::io::Read;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bollard::models::{ContainerCreateBody, HostConfig, Mount, MountType, MountVolumeOptions};
+use bollard::query_parameters::{
+    CreateContainerOptionsBuilder, DownloadFromContainerOptionsBuilder, UploadToContainerOptionsBuilder,
+};
+use futures::TryStreamExt;
+use oh_runtime_api::{AGENT_DIR, AGENT_PATH, AgentPayload, Error, ErrorKind, Result, label};
+use tokio::sync::OnceCell;
+use tokio::time::{Instant, sleep};
+
+use crate::client::Client;
+use crate::container::pairs;
+use crate::error::{status, words};
+use crate::remove;
+
+/// On the container that fills a volume: it is no sandbox.
+const HELPER: &str = "oh.helper";
+/// Digits of the digest in a volume's name.
+const DIGITS: usize = 16;
+/// Readable and executable, writable for nobody.
+const MODE: u32 = 0o555;
+/// Between two looks while another process fills the volume.
+const PAUSE: Duration = Duration::from_millis(100);
+/// Whoever fills the volume and does not get on for this long was killed.
+const STALLED: Duration = Duration::from_secs(15);
+/// How long getting the agent into the volume may take.
+const LIMIT: Duration = Duration::from_secs(300);
+/// More than an archive adds to its one file.
+const ARCHIVE_EXTRA: usize = 64 * 1024;
+
+const OPERATION: &str = "deliver the agent";
+
+fn volume(agent: &AgentPayload) -> String {
+    format!("oh-agent-{}", agent.digest.get(..DIGITS).unwrap_or(&agent.digest))
+}
+
+/// The volume in a container; the engine makes it with the first one.
+pub(crate) fn mount(agent: &AgentPayload, read_only: bool) -> Mount {
+    Mount {
+        typ: Some(MountType::VOLUME),
+        source: Some(volume(agent)),
+        target: Some(AGENT_DIR.to_owned()),
+        read_only: Some(read_only),
+        volume_options: Some(MountVolumeOptions {
+            // What an image has in that folder must not get into the volume.
+            no_copy: Some(true),
+            labels: Some(pairs(&[(label::AGENT, &agent.digest)])),
+            ..MountVolumeOptions::default()
+        }),
+        ..Mount::default()
+    }
+}
+
+/// What a volume holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Content {
+    /// The agent.
+    Whole,
+    /// The first bytes of it, perhaps none.
+    Part(usize),
+    /// Something else.
+    Foreign,
+}
+
+/// The agents known to be in their volumes.
+#[derive(Debug, Default)]
+pub(crate) struct Payloads {
+    delivered: Mutex<HashMap<String, Arc<OnceCell<()>>>>,
+}
+
+impl Payloads {
+    /// Makes sure that `container`, which has the volume and does not run, finds the agent in it. The bytes are
+    /// compared once per digest.
+    pub(crate) async fn ensure(
+        &self,
+        client: &Client,
+        container: &str,
+        image: &str,
+        agent: &AgentPayload,
+    ) -> Result<()> {
+        let delivered = {
+            let mut all = self.delivered.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(all.entry(agent.digest.clone()).or_default())
+        };
+        delivered.get_or_try_init(|| deliver(client, container, image, agent)).await.copied()
+    }
+
+    /// Compares again the next time: the volume may have been removed.
+    pub(crate) fn forget(&self, agent: &AgentPayload) {
+        self.delivered.lock().unwrap_or_else(PoisonError::into_inner).remove(&agent.digest);
+    }
+}
+
+async fn deliver(client: &Client, container: &str, image: &str, agent: &AgentPayload) -> Result<()> {
+    let started = Instant::now();
+    // Who fills the volume, how far he got, and since when no further.
+    let mut other: Option<(String, usize, Instant)> = None;
+    while started.elapsed() < LIMIT {
+        let part = match look(client, container, agent).await? {
+            Content::Whole => return Ok(()),
+            Content::Foreign => return Err(foreign(agent)),
+            Content::Part(part) => part,
+        };
+        // A task of its own: whoever waits for it may give up, and the lock must not stay behind.
+        let filling = tokio::spawn(fill(client.clone(), image.to_owned(), agent.clone()));
+        let filled = filling.await.map_err(|error| {
+            Error::new(ErrorKind::Cancelled, OPERATION, "the program is ending").caused_by(error)
+        })?;
+        if filled? == Fill::Done {
+            continue;
+        }
+        let Some(holder) = holder(client, agent).await? else { continue };
+        match &other {
+            Some((id, seen, since)) if (id, seen) == (&holder, &part) => {
+                if since.elapsed() > STALLED {
+                    tracing::debug!(volume = volume(agent), "whoever filled the volume is gone");
+                    remove::remove(client, &holder, OPERATION).await?;
+                }
+            }
+            _ => other = Some((holder, part, Instant::now())),
+        }
+        sleep(PAUSE).await;
+    }
+    let message = format!("the volume {} was not filled within {} s", volume(agent), LIMIT.as_secs());
+    Err(Error::new(ErrorKind::Deadline, OPERATION, message))
+}
+
+fn foreign(agent: &AgentPayload) -> Error {
+    let volume = volume(agent);
+    let message =
+        format!("the volume {volume} does not hold the agent it is named after: somebody changed it");
+    Error::new(ErrorKind::Forbidden, OPERATION, message).hint(format!(
+        "find out who can write to the engine's volumes, then remove this one with `docker volume rm {volume}`"
+    ))
+}
+
+/// What the volume holds, seen through a container that has it.
+async fn look(client: &Client, container: &str, agent: &AgentPayload) -> Result<Content> {
+    let options = DownloadFromContainerOptionsBuilder::default().path(AGENT_PATH).build();
+    let mut download = client.patient.download_from_container(container, Some(options));
+    let mut archive = Vec::new();
+    loop {
+        match download.try_next().await {
+            Ok(Some(piece)) => archive.extend_from_slice(&piece),
+            Ok(None) => return Ok(judge(&archive, agent)),
+            Err(error) if status(&error) == Some(404) && !words(&error).contains("No such container") => {
+                return Ok(Content::Part(0));
+            }
+            Err(error) => return Err(client.error(OPERATION, error)),
+        }
+        if archive.len() > agent.bytes.len() + ARCHIVE_EXTRA {
+            return Ok(Content::Foreign);
+        }
+    }
+}
+
+fn judge(archive: &[u8], agent: &AgentPayload) -> Content {
+    let mut content = Vec::new();
+    let mut regular = true;
+    let mut executable = true;
+    let read = tar::Archive::new(archive).entries().and_then(|mut entries| {
+        let Some(entry) = entries.next() else { return Ok(()) };
+        let entry = entry?;
+        regular = entry.header().entry_type().is_file();
+        executable = entry.header().mode()? & MODE == MODE;
+        entry.take(agent.bytes.len() as u64 + 1).read_to_end(&mut content).map(drop)
+    });
+    match read {
+        Ok(()) if regular && executable && content == agent.bytes => Content::Whole,
+        Ok(()) if regular && content.len() < agent.bytes.len() && agent.bytes.starts_with(&content) => {
+            Content::Part(content.len())
+        }
+        // The archive breaks off where the file was replaced while it was read.
+        Err(_) => Content::Part(0),
+        Ok(()) => Content::Foreign,
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Fill {
+    /// The agent was put into the volume, or was there.
+    Done,
+    /// Another process is about to do it.
+    Taken,
+}
+
+fn lock_name(agent: &AgentPayload) -> String {
+    format!("{}-fill", volume(agent))
+}
+
+async fn fill(client: Client, image: String, agent: AgentPayload) -> Result<Fill> {
+    let body = ContainerCreateBody {
+        image: Some(image),
+        // Never executed, but there has to be something.
+        entrypoint: Some(vec![AGENT_PATH.to_owned()]),
+        labels: Some(pairs(&[(HELPER, "fill"), (label::AGENT, &agent.digest)])),
+        host_config: Some(HostConfig {
+            mounts: Some(vec![mount(&agent, false)]),
+            network_mode: Some("none".to_owned()),
+            ..HostConfig::default()
+        }),
+        ..ContainerCreateBody::default()
+    };
+    let options = CreateContainerOptionsBuilder::default().name(&lock_name(&agent)).build();
+    let helper = match client.calls.create_container(Some(options), body).await {
+        Ok(made) => made.id,
+        Err(error) if status(&error) == Some(409) => return Ok(Fill::Taken),
+        Err(error) => return Err(client.error(OPERATION, error)),
+    };
+    let uploaded = upload(&client, &helper, &agent).await;
+    let removed = remove::remove(&client, &helper, OPERATION).await;
+    uploaded?;
+    removed?;
+    Ok(Fill::Done)
+}
+
+async fn upload(client: &Client, helper: &str, agent: &AgentPayload) -> Result<()> {
+    // Another process may have been done just before this one got the lock.
+    match look(client, helper, agent).await? {
+        Content::Whole => return Ok(()),
+        Content::Foreign => return Err(foreign(agent)),
+        Content::Part(_) => {}
+    }
+    tracing::debug!(volume = volume(agent), bytes = agent.bytes.len(), "filling the agent's volume");
+    let archive = archive(agent).map_err(|error| {
+        Error::new(ErrorKind::Internal, OPERATION, format!("it cannot be packed: {error}")).caused_by(error)
+    })?;
+    let options = UploadToContainerOptionsBuilder::default().path(AGENT_DIR).build();
+    let upload =
+        client.patient.upload_to_container(helper, Some(options), bollard::body_full(archive.into()));
+    match tokio::time::timeout(LIMIT, upload).await {
+        Ok(sent) => sent.map_err(|error| client.error(OPERATION, error)),
+        Err(_) => {
+            let message = format!("the engine did not take it within {} s", LIMIT.as_secs());
+            Err(Error::new(ErrorKind::Deadline, OPERATION, message))
+        }
+    }
+}
+
+fn archive(agent: &AgentPayload) -> std::io::Result<Vec<u8>> {
+    let name = Path::new(AGENT_PATH).file_name().unwrap_or_default();
+    let mut header = tar::Header::new_ustar();
+    header.set_size(agent.bytes.len() as u64);
+    header.set_mode(MODE);
+    let mut builder = tar::Builder::new(Vec::with_capacity(agent.bytes.len() + ARCHIVE_EXTRA));
+    builder.append_data(&mut header, name, agent.bytes.as_ref())?;
+    builder.into_inner()
+}
+
+/// The container that holds the lock.
+async fn holder(client: &Client, agent: &AgentPayload) -> Result<Option<String>> {
+    match client.calls.inspect_container(&lock_name(agent), None).await {
+        Ok(found) => Ok(found.id),
+        Err(error) if status(&error) == Some(404) => Ok(None),
+        Err(error) => Err(client.error(OPERATION, error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn agent(bytes: &'static [u8]) -> AgentPayload {
+        AgentPayload { bytes: bytes.into(), digest: "0123456789abcdef0123".into(), arch: "x86_64".into() }
+    }
+
+    #[test]
+    fn what_is_in_a_volume_is_judged_by_its_bytes() {
+        let whole = agent(b"the agent");
+        let packed = |bytes| archive(&agent(bytes)).unwrap();
+        assert_eq!(judge(&packed(b"the agent"), &whole), Content::Whole);
+        assert_eq!(judge(&packed(b"the a"), &whole), Content::Part(5));
+        assert_eq!(judge(&packed(b""), &whole), Content::Part(0));
+        assert_eq!(judge(&[], &whole), Content::Part(0));
+        assert_eq!(judge(&packed(b"the agent")[..515], &whole), Content::Part(3), "the archive breaks off");
+        for other in [b"the agenT".as_slice(), b"tha", b"the agent and more"] {
+            assert_eq!(judge(&packed(other), &whole), Content::Foreign, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn links_and_files_that_cannot_be_executed_are_not_the_agent() {
+        let whole = agent(b"");
+        let packed = |kind, mode| {
+            let mut header = tar::Header::new_ustar();
+            header.set_entry_type(kind);
+            header.set_mode(mode);
+            header.set_size(0);
+            let mut builder = tar::Builder::new(Vec::new());
+            builder.append_data(&mut header, "oh-agent", &b""[..]).unwrap();
+            builder.into_inner().unwrap()
+        };
+        assert_eq!(judge(&packed(tar::EntryType::Regular, 0o755), &whole), Content::Whole);
+        assert_eq!(judge(&packed(tar::EntryType::Regular, 0o444), &whole), Content::Foreign);
+        assert_eq!(judge(&packed(tar::EntryType::Symlink, 0o777), &whole), Content::Foreign);
+    }
+
+    #[test]
+    fn names_carry_the_digest() {
+        assert_eq!(volume(&agent(b"")), "oh-agent-0123456789abcdef");
+        assert_eq!(lock_name(&agent(b"")), "oh-agent-0123456789abcdef-fill");
+    }
+}
