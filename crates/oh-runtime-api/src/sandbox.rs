@@ -55,8 +55,9 @@ impl Process {
     ///
     /// # Errors
     /// When the stream is broken.
-    pub async fn cancel(&self) -> Result<()> {
-        self.control.cancel().await
+    pub fn cancel(&self) -> impl Future<Output = Result<()>> + Send {
+        // Not an async function: its future would hold all of `self`, and standard input cannot be shared.
+        self.control.cancel()
     }
 }
 

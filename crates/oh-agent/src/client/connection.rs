@@ -188,15 +188,6 @@ impl Connection {
 
     /// Opens a channel for a request.
     pub(super) fn request(self: &Arc<Self>, operation: &str, request: Request) -> Result<(Channel, Streams)> {
-        let id = self.next_channel.fetch_add(1, Ordering::Relaxed);
-        let (input, gate) = flow::outlet(id, INPUT, self.sender.clone());
-        let (output, output_feed) = flow::inlet(id, OUTPUT, self.sender.clone());
-        let (error, error_feed) = flow::inlet(id, ERROR, self.sender.clone());
-        let (reply_sender, replies) = mpsc::unbounded_channel();
-        self.shared
-            .slots()
-            .insert(id, Slot { replies: reply_sender, gate, output: output_feed, error: error_feed });
-        let channel = Channel { replies, handle: Arc::new(Handle { id, connection: Arc::clone(self) }) };
         let message = ToAgent::Open(request);
         let encoded = protocol::encode(&message).map(|bytes| bytes.len());
         if encoded.is_ok_and(|length| length > MAX_MESSAGE) {
@@ -206,8 +197,19 @@ impl Connection {
                 format!("arguments and environment are over {} MiB together", MAX_MESSAGE >> 20),
             ));
         }
-        // Closed between the two steps: the slot just made would never be cleared by the reader.
-        if self.sender.message(id, &message).is_err() || self.is_closed() {
+        let (reply_sender, replies) = mpsc::unbounded_channel();
+        // Numbers have to reach the agent in order, so one is taken and sent under one lock.
+        let mut slots = self.shared.slots();
+        let id = self.next_channel.fetch_add(1, Ordering::Relaxed);
+        let (input, gate) = flow::outlet(id, INPUT, self.sender.clone());
+        let (output, output_feed) = flow::inlet(id, OUTPUT, self.sender.clone());
+        let (error, error_feed) = flow::inlet(id, ERROR, self.sender.clone());
+        slots.insert(id, Slot { replies: reply_sender, gate, output: output_feed, error: error_feed });
+        let sent = self.sender.message(id, &message);
+        drop(slots);
+        let channel = Channel { replies, handle: Arc::new(Handle { id, connection: Arc::clone(self) }) };
+        // Closed meanwhile: the slot just made would never be cleared by the reader.
+        if sent.is_err() || self.is_closed() {
             return Err(self.lost(operation, Outcome::NotStarted));
         }
         Ok((channel, Streams { input, output, error }))

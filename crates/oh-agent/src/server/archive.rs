@@ -113,6 +113,10 @@ fn unpack_into(archive: &mut tar::Archive<impl Read>, root: &Path) -> Result<u64
         ) {
             return Err(unsafe_entry("it is no file, folder or link"));
         }
+        if let Some(link) = link_on_the_way(root, &name, entry.header().entry_type() == EntryType::Directory)
+        {
+            return Err(unsafe_entry(&format!("{} is a link", link.display())));
+        }
         count += 1;
         if entry.header().entry_type() == EntryType::Directory {
             fs::create_dir_all(root.join(&name)).map_err(|error| failure(&root.join(&name), &error))?;
@@ -129,6 +133,20 @@ fn unpack_into(archive: &mut tar::Archive<impl Read>, root: &Path) -> Result<u64
         settle(&root.join(name), mode, mtime).map_err(|error| failure(root, &error))?;
     }
     Ok(count)
+}
+
+/// The first link among the folders that lead to an entry; for a folder, itself included. What is unpacked stays below
+/// the root, whatever was put there before.
+fn link_on_the_way(root: &Path, name: &Path, is_folder: bool) -> Option<PathBuf> {
+    let folders = if is_folder { Some(name) } else { name.parent() };
+    let mut path = root.to_owned();
+    for part in folders?.components() {
+        path.push(part);
+        if fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_symlink()) {
+            return Some(path);
+        }
+    }
+    None
 }
 
 fn settle(folder: &Path, mode: u32, mtime: Option<u64>) -> io::Result<()> {

@@ -23,7 +23,7 @@ use super::connection::Channel;
 use super::control::{self, FromSupervisor, Launch, Status, ToSupervisor};
 use super::pump;
 use super::reaper::Reaper;
-use super::{log, oom, supervise, tree};
+use super::{log, oom, tree};
 use crate::protocol::{Command, EndReport, Failure, FailureKind, FromAgent, WireEnd};
 
 /// How long starting may take: it is a fork, an exec, and another fork and exec.
@@ -103,16 +103,14 @@ struct Running {
 async fn start(agent: &Agent, spec: &Command) -> Result<(Running, Pipes), Failure> {
     let (pipes, theirs) = pipes(spec.stdin).map_err(no_resources)?;
     let (ours, their_socket) = StdUnixStream::pair().map_err(no_resources)?;
-    let mut program = Program::new("/proc/self/exe");
-    program
+    let supervisor = Program::new("/proc/self/exe")
         .arg("supervise")
         .env_clear()
         .stdin(Stdio::from(OwnedFd::from(their_socket)))
-        .stdout(Stdio::null());
-    supervise::child_state(&mut program);
-    let supervisor = program.spawn().map_err(no_resources)?.id();
-    // It holds the other end of the socket: as long as this copy lives, its death would go unnoticed.
-    drop(program);
+        .stdout(Stdio::null())
+        .spawn()
+        .map_err(no_resources)?
+        .id();
     agent.reaper.supervisor(supervisor);
     let message = control::frame(&ToSupervisor::Start(agent.launch(spec))).map_err(|_| Failure {
         kind: FailureKind::ExecTooBig,
@@ -306,7 +304,9 @@ async fn without_supervisor(
         if let Some(status) = *running.status.borrow_and_update() {
             return Ok((killed.unwrap_or(end_of(status)), Vec::new()));
         }
-        if tree::parent(running.pid) != Some(std::process::id()) {
+        // The socket closes a moment before the kernel hands over the child.
+        let ours = [std::process::id(), running.supervisor];
+        if !tree::parent(running.pid).is_some_and(|parent| ours.contains(&parent)) {
             return Err(lost(
                 "it was killed together with its supervisor from inside, and nobody saw how it ended",
             ));

@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
 use super::command::Agent;
-use super::{bridge, connection, identity, log};
+use super::{bridge, connection, identity, log, supervise};
 
 /// Between SIGTERM and SIGKILL when the whole sandbox ends.
 const GRACE: Duration = Duration::from_secs(3);
@@ -46,8 +46,10 @@ pub fn serve(options: &ServeOptions) -> Result<(), String> {
         return Err("serve has to be the first process of a sandbox, process 1".to_owned());
     }
     prctl::set_dumpable(false).map_err(|e| e.to_string())?;
+    supervise::keep_descriptors_from_children().map_err(|e| e.to_string())?;
     let signals = SigSet::from_iter([Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT]);
-    pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&signals), None).map_err(|e| e.to_string())?;
+    // All of them: the standard library handles some, and what it handles can be sent from inside.
+    pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&SigSet::all()), None).map_err(|e| e.to_string())?;
     let signals = SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC).map_err(|e| e.to_string())?;
     let listener = listen(options).map_err(|e| format!("cannot listen: {e}"))?;
     let agent = Rc::new(Agent::new(boot_id().map_err(|e| format!("no randomness: {e}"))?, environment()));
@@ -132,7 +134,12 @@ enum Incoming {
 fn watch_signals(signals: SignalFd) -> mpsc::UnboundedReceiver<Incoming> {
     let (sender, receiver) = mpsc::unbounded_channel();
     std::thread::spawn(move || {
-        while let Ok(Some(info)) = signals.read_signal() {
+        loop {
+            let info = match signals.read_signal() {
+                Ok(Some(info)) => info,
+                Ok(None) | Err(Errno::EINTR) => continue,
+                Err(_) => return,
+            };
             let sent = match (info.ssi_signo == Signal::SIGCHLD as u32, info.ssi_pid) {
                 (true, _) => sender.send(Incoming::ChildEnded),
                 (false, 0) => sender.send(Incoming::Stop),

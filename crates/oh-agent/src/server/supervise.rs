@@ -4,7 +4,7 @@
 //! moved to, and killing the command is signalling its descendants until none is left. It lives until then. It blocks
 //! every signal it can and gets its orders over a socket, its standard input.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::{CString, OsStr, OsString};
 use std::io::{self, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -21,7 +21,7 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{AccessFlags, Pid, access, setsid};
+use nix::unistd::{AccessFlags, Pid, access, execve, setsid};
 
 use super::control::{self, FromSupervisor, Launch, Status, ToSupervisor};
 use super::tree;
@@ -29,6 +29,8 @@ use crate::protocol::{Failure, FailureKind};
 
 /// Commands are the OOM killer's choice before the agent.
 const OOM_SCORE: &str = "500";
+/// Where programs are when the environment does not say.
+const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
 /// How often it looks for descendants to kill that appeared meanwhile.
 const KILL_AGAIN: Duration = Duration::from_millis(20);
 /// How long it tries to kill what does not die.
@@ -95,7 +97,7 @@ fn own(fd: std::os::fd::RawFd) -> OwnedFd {
 
 fn launch_command(launch: &Launch, [stdin, stdout, stderr]: [OwnedFd; 3]) -> Result<Child, Failure> {
     let invalid = |message: &str| Failure { kind: FailureKind::ExecInvalid, message: message.to_owned() };
-    let (program, arguments) = launch.argv.split_first().ok_or_else(|| invalid("no program is given"))?;
+    let program = launch.argv.first().ok_or_else(|| invalid("no program is given"))?;
     if program.is_empty() {
         return Err(invalid("the program's name is empty"));
     }
@@ -105,39 +107,119 @@ fn launch_command(launch: &Launch, [stdin, stdout, stderr]: [OwnedFd; 3]) -> Res
             String::from_utf8_lossy(name)
         )));
     }
-    let words = launch.argv.iter().chain(launch.env.iter().flat_map(|(name, value)| [name, value]));
-    if words.chain(&launch.cwd).any(|word| word.contains(&0)) {
-        return Err(invalid("arguments, environment and folder cannot hold a zero byte"));
+    if launch.cwd.as_ref().is_some_and(|cwd| cwd.contains(&0)) {
+        return Err(invalid("the working folder cannot hold a zero byte"));
     }
     let mut command = Command::new(OsStr::from_bytes(program));
-    command
-        .args(arguments.iter().map(|argument| OsStr::from_bytes(argument)))
-        .env_clear()
-        .envs(launch.env.iter().map(|(name, value)| (OsStr::from_bytes(name), OsStr::from_bytes(value))))
-        .stdin(Stdio::from(stdin))
-        .stdout(Stdio::from(stdout))
-        .stderr(Stdio::from(stderr));
+    command.stdin(Stdio::from(stdin)).stdout(Stdio::from(stdout)).stderr(Stdio::from(stderr));
     if let Some(cwd) = &launch.cwd {
         command.current_dir(OsStr::from_bytes(cwd));
     }
-    child_state(&mut command);
+    execute(&mut command, Image::of(launch)?);
     command.spawn().map_err(|error| start_failure(launch, &error))
 }
 
-/// What `docker exec` gives: a session of its own, and no signal blocked or ignored.
-///
-/// The standard library restores SIGPIPE itself. Having something to do between fork and exec also keeps it from
-/// using glibc's `posix_spawn`, which leaves the child ignoring signals 32 and 33.
+/// What `execve` takes, made before the fork.
+struct Image {
+    candidates: Vec<CString>,
+    argv: Vec<CString>,
+    env: Vec<CString>,
+}
+
+impl Image {
+    fn of(launch: &Launch) -> Result<Self, Failure> {
+        let string = |bytes: Vec<u8>| {
+            CString::new(bytes).map_err(|_| Failure {
+                kind: FailureKind::ExecInvalid,
+                message: "arguments, environment and folder cannot hold a zero byte".to_owned(),
+            })
+        };
+        let variable = |(name, value): &(Vec<u8>, Vec<u8>)| string([name, &b"="[..], value].concat());
+        Ok(Self {
+            candidates: candidates(launch)
+                .into_iter()
+                .map(|path| string(path.into_vec()))
+                .collect::<Result<_, _>>()?,
+            argv: launch.argv.iter().cloned().map(string).collect::<Result<_, _>>()?,
+            env: launch.env.iter().map(variable).collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Becomes the first candidate that can be executed. Not `execvp`: that hands what the kernel does not know to a
+    /// shell.
+    fn execute(&self) -> Errno {
+        let mut answer = Errno::ENOENT;
+        for candidate in &self.candidates {
+            match execve(candidate, &self.argv, &self.env) {
+                Err(Errno::ENOENT | Errno::ENOTDIR) | Ok(_) => {}
+                Err(Errno::EACCES) => answer = Errno::EACCES,
+                Err(error) => return error,
+            }
+        }
+        answer
+    }
+}
+
+/// The files a program's name may mean, in order.
+fn candidates(launch: &Launch) -> Vec<OsString> {
+    let program = OsStr::from_bytes(&launch.argv[0]);
+    if launch.argv[0].contains(&b'/') {
+        return vec![program.to_owned()];
+    }
+    let path = launch.env.iter().find(|(name, _)| name == b"PATH").map_or(DEFAULT_PATH, |(_, value)| value);
+    std::env::split_paths(OsStr::from_bytes(path))
+        .map(|folder| folder.join(program).into_os_string())
+        .collect()
+}
+
+/// Starts with what `docker exec` gives: a session of its own, and no signal blocked or ignored.
 #[expect(unsafe_code, reason = "there is no safe way to run code between fork and exec")]
-pub(super) fn child_state(command: &mut Command) {
-    // SAFETY: both calls are async-signal-safe system calls that allocate nothing.
+fn execute(command: &mut Command, image: Image) {
+    // SAFETY: the supervisor has one thread, so the child may do whatever the supervisor may.
     unsafe {
-        command.pre_exec(|| {
+        command.pre_exec(move || {
             setsid()?;
+            default_signals();
             pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
-            Ok(())
+            Err(image.execute().into())
         });
     }
+}
+
+/// Ignored signals stay ignored across `execve`, and whoever started us may have ignored some; glibc itself ignores 32
+/// and 33 in what it spawns, and its functions do not touch those two.
+#[expect(unsafe_code, reason = "only the system call reaches all signals")]
+fn default_signals() {
+    const LAST: nix::libc::c_int = 64;
+    // The kernel's sigaction: handler, flags, restorer, mask. All zero is the default.
+    let default = [0_u64; 4];
+    for signal in 1..=LAST {
+        // SAFETY: the pointers are valid for the call; it refuses signals that cannot be set.
+        unsafe {
+            nix::libc::syscall(
+                nix::libc::SYS_rt_sigaction,
+                signal,
+                default.as_ptr(),
+                std::ptr::null_mut::<u64>(),
+                size_of::<u64>(),
+            );
+        }
+    }
+}
+
+/// Descriptors the agent was started with end with it, instead of reaching commands.
+#[expect(unsafe_code, reason = "the numbers come from /proc, not from an owner")]
+pub(super) fn keep_descriptors_from_children() -> io::Result<()> {
+    for entry in std::fs::read_dir("/proc/self/fd")? {
+        let Some(fd) = entry?.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
+            continue;
+        };
+        if fd > 2 {
+            // SAFETY: setting a flag on a number that is no descriptor any more fails and does nothing else.
+            unsafe { nix::libc::fcntl(fd, nix::libc::F_SETFD, nix::libc::FD_CLOEXEC) };
+        }
+    }
+    Ok(())
 }
 
 fn start_failure(launch: &Launch, error: &io::Error) -> Failure {
@@ -151,7 +233,7 @@ fn start_failure(launch: &Launch, error: &io::Error) -> Failure {
         return Failure { kind: FailureKind::ExecBadCwd, message };
     }
     let (kind, message) = match error.raw_os_error().map(Errno::from_raw) {
-        Some(Errno::ENOENT) if program_file(launch).is_some() => (
+        Some(Errno::ENOENT) if program_exists(launch) => (
             FailureKind::ExecBadFormat,
             format!("the interpreter or loader that {shown} asks for does not exist"),
         ),
@@ -185,17 +267,10 @@ fn enterable(folder: &Path) -> Result<(), String> {
     access(folder, AccessFlags::X_OK).map_err(|e| e.desc().to_owned())
 }
 
-/// The file a program's name means, when there is one.
-fn program_file(launch: &Launch) -> Option<OsString> {
-    let program = &launch.argv[0];
-    let exists = |path: &Path| path.is_file().then(|| path.as_os_str().to_owned());
-    if program.contains(&b'/') {
-        let base = launch.cwd.as_ref().map_or(Path::new("."), |cwd| Path::new(OsStr::from_bytes(cwd)));
-        return exists(&base.join(OsStr::from_bytes(program)));
-    }
-    let path = launch.env.iter().find(|(name, _)| name == b"PATH").map(|(_, value)| value)?;
-    std::env::split_paths(&OsString::from_vec(path.clone()))
-        .find_map(|folder| exists(&folder.join(OsStr::from_bytes(program))))
+/// Whether the program's name means a file that exists.
+fn program_exists(launch: &Launch) -> bool {
+    let base = launch.cwd.as_ref().map_or(Path::new("."), |cwd| Path::new(OsStr::from_bytes(cwd)));
+    candidates(launch).iter().any(|candidate| base.join(candidate).is_file())
 }
 
 struct Killing {
