@@ -1,6 +1,6 @@
 //! Making a container, or finding the one that is there already.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bollard::errors::Error as EngineError;
 use bollard::models::{ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum as Status};
@@ -8,14 +8,18 @@ use bollard::query_parameters::CreateContainerOptionsBuilder;
 use oh_runtime_api::{
     AGENT_PATH, AgentPayload, Error, ErrorKind, Incarnation, Result, SandboxName, SandboxSpec, label,
 };
+use tokio::time::{Instant, sleep};
 
 use crate::backend::DockerBackend;
 use crate::client::Client;
 use crate::error::{refusal, status, words};
 use crate::{container, remove};
 
-/// How often the name may be taken and given up by others while it is claimed.
-const ATTEMPTS: usize = 5;
+/// How long others may be about to take or give up the name while it is claimed. The engine reserves a name before it
+/// shows its container.
+const CLAIM_LIMIT: Duration = Duration::from_secs(60);
+/// Between two attempts.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// See [`Backend::create`](oh_runtime_api::Backend::create).
 pub(crate) async fn create(
@@ -51,7 +55,8 @@ async fn claim(
     operation: &str,
 ) -> Result<Claimed> {
     let name = spec.name.as_str();
-    for _ in 0..ATTEMPTS {
+    let started = Instant::now();
+    while started.elapsed() < CLAIM_LIMIT {
         let options = CreateContainerOptionsBuilder::default().name(name).build();
         match client.calls.create_container(Some(options), body.clone()).await {
             Ok(made) => {
@@ -63,21 +68,20 @@ async fn claim(
             Err(error) if status(&error) == Some(409) => {}
             Err(error) => return Err(refused(client, operation, error)),
         }
-        // The name is taken; whoever has it may be about to give it up.
         let found = match client.calls.inspect_container(name, None).await {
-            Ok(found) => found,
-            Err(error) if status(&error) == Some(404) => continue,
+            Ok(found) => adopt(&spec.name, &spec.digest(), &found),
+            Err(error) if status(&error) == Some(404) => Ok(Adopted::Unseen),
             Err(error) => return Err(client.error(operation, error)),
         };
-        match adopt(&spec.name, &spec.digest(), &found)
+        match found
             .map_err(|(message, hint)| Error::new(ErrorKind::Conflict, operation, message).hint(hint))?
         {
             Adopted::Taken(claimed) => return Ok(claimed),
             Adopted::Leaving(uid) => remove::gone(client, &uid, operation).await?,
-            Adopted::Gone => {}
+            Adopted::Unseen => sleep(PAUSE).await,
         }
     }
-    let message = format!("sandboxes of the name {name} are made and removed by somebody else all the time");
+    let message = format!("the engine has the name {name} in use for something it does not show");
     Err(Error::new(ErrorKind::Conflict, operation, message).hint("choose another name"))
 }
 
@@ -86,8 +90,8 @@ enum Adopted {
     Taken(Claimed),
     /// It is being removed.
     Leaving(String),
-    /// It is another one whose id begins like the name: the one of this name is gone.
-    Gone,
+    /// The one of this name is not there yet or not there any more; another one's id may begin like the name.
+    Unseen,
 }
 
 /// Whether the container that has the name is the one that would be made; if not, why, and what to do.
@@ -96,9 +100,9 @@ fn adopt(
     digest: &str,
     found: &ContainerInspectResponse,
 ) -> Result<Adopted, (String, String)> {
-    let (Some(uid), Some(full)) = (&found.id, &found.name) else { return Ok(Adopted::Gone) };
+    let (Some(uid), Some(full)) = (&found.id, &found.name) else { return Ok(Adopted::Unseen) };
     if full.trim_start_matches('/') != name.as_str() {
-        return Ok(Adopted::Gone);
+        return Ok(Adopted::Unseen);
     }
     let state = found.state.as_ref().and_then(|state| state.status);
     if state == Some(Status::REMOVING) {
@@ -253,7 +257,7 @@ mod tests {
         );
         let another =
             ContainerInspectResponse { name: Some("/else".to_owned()), ..found(Status::RUNNING, OURS) };
-        assert!(matches!(check(&another), Ok(Adopted::Gone)));
+        assert!(matches!(check(&another), Ok(Adopted::Unseen)));
     }
 
     #[test]

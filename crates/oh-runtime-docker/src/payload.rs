@@ -121,16 +121,16 @@ async fn deliver(client: &Client, container: &str, image: &str, agent: &AgentPay
         if filled? == Fill::Done {
             continue;
         }
-        let Some(holder) = holder(client, agent).await? else { continue };
-        match &other {
-            Some((id, seen, since)) if (id, seen) == (&holder, &part) => {
+        other = match (holder(client, agent).await?, other) {
+            (Some(id), Some((known, seen, since))) if (&id, part) == (&known, seen) => {
                 if since.elapsed() > STALLED {
                     tracing::debug!(volume = volume(agent), "whoever filled the volume is gone");
-                    remove::remove(client, &holder, OPERATION).await?;
+                    remove::remove(client, &id, OPERATION).await?;
                 }
+                Some((known, seen, since))
             }
-            _ => other = Some((holder, part, Instant::now())),
-        }
+            (id, _) => id.map(|id| (id, part, Instant::now())),
+        };
         sleep(PAUSE).await;
     }
     let message = format!("the volume {} was not filled within {} s", volume(agent), LIMIT.as_secs());
