@@ -25,7 +25,9 @@ fn names(backend: &str, run_id: &str) -> Vec<String> {
 fn run_has_the_commands_output_and_code() {
     for backend in environment::backends() {
         let ran = run(&backend, &["sh", "-c", "echo out; echo err >&2; exit 3"]);
-        assert_eq!(ran, Ran { code: Some(3), stdout: "out\n".into(), stderr: "err\n".into() }, "{backend}");
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(3), "out\n"), "{backend}: {ran:?}");
+        // Behind what `oh` itself says, such as that local isolates nothing.
+        assert!(ran.stderr.ends_with("err\n"), "{backend}: {ran:?}");
         assert_eq!(run(&backend, &["true"]).code, Some(0), "{backend}");
         assert_eq!(run(&backend, &["sh", "-c", "kill -9 $$"]).code, Some(137), "{backend}");
         assert_eq!(run(&backend, &["no-such-program"]).code, Some(127), "{backend}");
@@ -156,7 +158,8 @@ fn json_output_has_the_end_and_errors_have_kinds() {
         assert_eq!(document["stdout"], "hi\n", "{backend}");
         let failed = oh(&backend, &["--output", "json", "run", "--image", "not an image", "--", "true"]);
         assert_eq!(failed.code, Some(125), "{backend}: {failed:?}");
-        let error: Value = serde_json::from_str(&failed.stderr).unwrap_or_else(|e| panic!("{e}: {failed:?}"));
+        let last = failed.stderr.lines().last().unwrap_or_default();
+        let error: Value = serde_json::from_str(last).unwrap_or_else(|e| panic!("{e}: {failed:?}"));
         assert_eq!(error["error"]["kind"], "image_invalid", "{backend}: {error}");
     }
 }

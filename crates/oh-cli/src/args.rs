@@ -1,0 +1,155 @@
+//! Arguments that are more than a word: `K=V`, `NAME:/path`, `SRC:DST:ro`, `90s`.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use oh_runtime::{Mount, RunId, SandboxName};
+
+/// `K=V`. The value may hold more of `=`.
+pub(crate) fn env(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some(("", _)) => Err("the name before '=' is empty".to_owned()),
+        Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
+        None => Err(format!("write {text}=VALUE")),
+    }
+}
+
+/// `SRC:DST` or `SRC:DST:ro`. A relative source starts at the current folder.
+pub(crate) fn mount(text: &str) -> Result<Mount, String> {
+    let (pair, read_only) = match text.strip_suffix(":ro") {
+        Some(pair) => (pair, true),
+        None => (text, false),
+    };
+    let Some((source, target)) = pair.split_once(':') else {
+        return Err("write SOURCE:TARGET or SOURCE:TARGET:ro".to_owned());
+    };
+    if !target.starts_with('/') || target.contains(':') {
+        return Err(format!("the path in the sandbox, {target:?}, has to start with '/' and hold no ':'"));
+    }
+    let source = std::path::absolute(source).map_err(|error| format!("the source {source:?}: {error}"))?;
+    Ok(Mount { source, target: target.into(), read_only })
+}
+
+/// A time with its unit, as in the configuration: `90s`, `5m`, `1h 30m`.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    match oh_config::parse_duration(text) {
+        Ok(duration) if duration.is_zero() => Err("it has to be more than nothing".to_owned()),
+        parsed => parsed.map_err(|error| error.to_string()),
+    }
+}
+
+/// The name of a sandbox.
+pub(crate) fn sandbox_name(text: &str) -> Result<SandboxName, String> {
+    SandboxName::new(text).map_err(|error| error.to_string())
+}
+
+/// The id of a run.
+pub(crate) fn run_id(text: &str) -> Result<RunId, String> {
+    RunId::new(text).map_err(|error| error.to_string())
+}
+
+/// One side of a copy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// A file or folder of this machine.
+    Host(PathBuf),
+    /// Standard input or output.
+    Stream,
+    /// A file or folder of a sandbox.
+    Sandbox(SandboxName, PathBuf),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host(path) => path.display().fmt(f),
+            Self::Stream => f.write_str("-"),
+            Self::Sandbox(name, path) => write!(f, "{name}:{}", path.display()),
+        }
+    }
+}
+
+/// `NAME:/path`, `-`, or a path of this machine. A colon behind a slash belongs to a path, so `./a:b` is a file.
+pub(crate) fn place(text: &OsStr) -> Result<Place, String> {
+    let bytes = text.as_bytes();
+    if bytes == b"-" {
+        return Ok(Place::Stream);
+    }
+    if bytes.is_empty() {
+        return Err("the path is empty".to_owned());
+    }
+    let colon = bytes.iter().position(|&byte| byte == b':');
+    let (name, path) = match colon.map(|at| (&bytes[..at], &bytes[at + 1..])) {
+        Some((name, path)) if !name.contains(&b'/') => (name, path),
+        _ => return Ok(Place::Host(text.into())),
+    };
+    let name = String::from_utf8_lossy(name);
+    let name = SandboxName::new(&*name).map_err(|error| {
+        format!("{error}; a file of this machine with ':' in its name is written ./{}", text.display())
+    })?;
+    if path.is_empty() {
+        return Err(format!("the path in sandbox {name} is empty: {name}:/ is everything in it"));
+    }
+    Ok(Place::Sandbox(name, Path::new("/").join(OsStr::from_bytes(path))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn env_splits_at_the_first_equals_sign() {
+        assert_eq!(env("A=b=c"), Ok(("A".into(), "b=c".into())));
+        assert_eq!(env("A="), Ok(("A".into(), String::new())));
+        assert!(env("A").unwrap_err().contains("A=VALUE"));
+        assert!(env("=x").is_err());
+    }
+
+    #[test]
+    fn mounts_have_two_paths_and_may_be_read_only() {
+        let here = std::env::current_dir().unwrap();
+        let check = |text, source: PathBuf, target: &str, read_only| {
+            assert_eq!(mount(text), Ok(Mount { source, target: target.into(), read_only }), "{text}");
+        };
+        check("/a:/b", "/a".into(), "/b", false);
+        check("/a:/b:ro", "/a".into(), "/b", true);
+        check("a:/b", here.join("a"), "/b", false);
+        for bad in ["/a", "/a:b", "/a:/b:rw", "/a:", ":/b", ""] {
+            assert!(mount(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn durations_are_more_than_nothing() {
+        assert_eq!(duration("1m30s"), Ok(Duration::from_secs(90)));
+        assert!(duration("0s").unwrap_err().contains("more than nothing"));
+        assert!(duration("90").unwrap_err().contains("90s"));
+    }
+
+    #[test]
+    fn places_are_told_apart_by_the_first_colon() {
+        let name = |name| SandboxName::new(name).unwrap();
+        let check = |text: &str, expected| assert_eq!(place(OsStr::new(text)), Ok(expected), "{text}");
+        check("-", Place::Stream);
+        check("a", Place::Host("a".into()));
+        check("./a:b", Place::Host("./a:b".into()));
+        check("/x/y:z", Place::Host("/x/y:z".into()));
+        check("box:/etc", Place::Sandbox(name("box"), "/etc".into()));
+        check("box:etc", Place::Sandbox(name("box"), "/etc".into()));
+        check("box:/a:b", Place::Sandbox(name("box"), "/a:b".into()));
+        assert!(place(OsStr::new("Box:/etc")).unwrap_err().contains("./Box:/etc"));
+        assert!(place(OsStr::new("box:")).unwrap_err().contains("box:/"));
+        assert!(place(OsStr::new(":/etc")).is_err());
+        assert!(place(OsStr::new("")).is_err());
+    }
+
+    #[test]
+    fn places_need_not_be_unicode() {
+        let text = OsStr::from_bytes(b"box:/\xff");
+        let expected = Place::Sandbox(SandboxName::new("box").unwrap(), OsStr::from_bytes(b"/\xff").into());
+        assert_eq!(place(text), Ok(expected));
+    }
+}

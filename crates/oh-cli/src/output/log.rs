@@ -1,0 +1,48 @@
+//! What the libraries log, on standard error.
+
+use std::io::{self, Write};
+
+use oh_config::{LogConfig, LogFormat};
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::prelude::*;
+
+use super::{Ui, bars};
+
+/// Starts logging as configured. Results as JSON make log lines JSON too, so that all of standard error is.
+pub(crate) fn start_log(ui: Ui, log: LogConfig) {
+    let level = log.level.name().parse().unwrap_or(LevelFilter::WARN);
+    // Libraries of others talk a lot, and of things that mean nothing to our users.
+    let filter = Targets::new().with_default(level.min(LevelFilter::WARN)).with_target("oh", level);
+    let ansi = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
+    let layer = tracing_subscriber::fmt::layer().with_ansi(ansi).with_writer(BesideBars);
+    let registry = tracing_subscriber::registry();
+    // It fails when there is a log already, and there is none.
+    let _ = if ui.json() || log.format == LogFormat::Json {
+        registry.with(layer.json().with_filter(filter)).try_init()
+    } else {
+        registry.with(layer.with_filter(filter)).try_init()
+    };
+}
+
+/// Standard error; what is drawn there steps aside for each line.
+struct BesideBars;
+
+impl MakeWriter<'_> for BesideBars {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        Self
+    }
+}
+
+impl Write for BesideBars {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        bars().suspend(|| io::stderr().write_all(line))?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
