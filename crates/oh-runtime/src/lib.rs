@@ -26,6 +26,8 @@ mod pack;
 mod payload;
 mod runtime;
 mod sandbox;
+#[cfg(test)]
+mod tests;
 mod trouble;
 mod unpack;
 

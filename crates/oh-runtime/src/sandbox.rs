@@ -179,7 +179,10 @@ impl Sandbox for Attached {
     }
 
     async fn close(&self) -> Result<DeleteReport> {
-        self.backend.delete(&self.id).await
+        let report = self.backend.delete(&self.id).await?;
+        // A stream may learn of the end a little later: what is asked for in between must not get lost in it.
+        self.current.lock().await.connection = None;
+        Ok(report)
     }
 }
 
