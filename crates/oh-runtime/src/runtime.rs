@@ -148,7 +148,7 @@ impl Runtime {
         let before = self.backend.list(&Selector::name(spec.name.clone())).await?;
         let error = match timeout_at(deadline, self.backend.create(spec, agent)).await {
             Ok(id) => {
-                let sandbox = Attached::new(Arc::clone(&self.backend), id?);
+                let sandbox = Attached::made(Arc::clone(&self.backend), id?);
                 match sandbox.connect(deadline.saturating_duration_since(Instant::now())).await {
                     Ok(agent) => {
                         let seconds = started.elapsed().as_secs_f64();
@@ -204,7 +204,7 @@ impl Runtime {
                 _ => ended,
             });
         }
-        Ok(Arc::new(Attached::new(Arc::clone(&self.backend), info.incarnation)))
+        Ok(Arc::new(Attached::found(Arc::clone(&self.backend), info.incarnation)))
     }
 
     async fn find(&self, name: &SandboxName, operation: &str) -> Result<SandboxInfo> {

@@ -32,7 +32,7 @@ pub(crate) struct Attached {
     backend: Arc<dyn Backend>,
     id: Incarnation,
     current: Mutex<Current>,
-    /// Whether its agent ever answered: what ended before was never ready.
+    /// Whether its agent ever answered anybody: what ended before was never ready.
     answered: AtomicBool,
 }
 
@@ -44,8 +44,14 @@ struct Current {
 }
 
 impl Attached {
-    pub(crate) fn new(backend: Arc<dyn Backend>, id: Incarnation) -> Self {
+    /// A sandbox that was just made.
+    pub(crate) fn made(backend: Arc<dyn Backend>, id: Incarnation) -> Self {
         Self { backend, id, current: Mutex::default(), answered: AtomicBool::new(false) }
+    }
+
+    /// A sandbox that was there.
+    pub(crate) fn found(backend: Arc<dyn Backend>, id: Incarnation) -> Self {
+        Self { answered: AtomicBool::new(true), ..Self::made(backend, id) }
     }
 
     /// The open connection, or a new one when there is none, tried until `deadline`.

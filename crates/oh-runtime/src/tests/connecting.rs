@@ -15,7 +15,7 @@ const AGENT: Attempt = Attempt::Agent(1, Commands::End);
 const NOT_YET: Attempt = Attempt::Refused(ErrorKind::StreamLost);
 
 fn sandbox(fake: &Fake) -> Attached {
-    Attached::new(fake.backend(), id())
+    Attached::made(fake.backend(), id())
 }
 
 fn true_() -> CommandSpec {
@@ -157,8 +157,10 @@ async fn an_end_after_the_first_answer_is_no_end_before_ready() {
     let mut process = sandbox.start(true_()).await.unwrap();
     fake.change(|state| state.sandboxes = vec![info("uid", SandboxState::Exited)]);
     assert_eq!(process.wait().await.unwrap_err().kind(), ErrorKind::Ended);
-    let error = sandbox.run(true_()).await.unwrap_err();
-    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Ended, Outcome::NotStarted));
+    for sandbox in [sandbox, Attached::found(fake.backend(), id())] {
+        let error = sandbox.run(true_()).await.unwrap_err();
+        assert_eq!((error.kind(), error.outcome()), (ErrorKind::Ended, Outcome::NotStarted));
+    }
 }
 
 #[tokio::test(start_paused = true)]
