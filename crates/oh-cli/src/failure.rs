@@ -112,7 +112,10 @@ impl Failure {
         let inner = &self.0;
         let mut text = format!("failed to {}: {}", inner.operation, inner.message);
         for source in &inner.sources {
-            let _ = write!(text, "\n  caused by: {source}");
+            // Messages often end with their cause.
+            if !text.contains(source) {
+                let _ = write!(text, "\n  caused by: {source}");
+            }
         }
         for (name, value) in inner.facts.iter().filter(|_| facts) {
             let _ = write!(text, "\n  {name}: {value}");

@@ -10,7 +10,7 @@ use tokio::io::AsyncWrite;
 
 use crate::exit_code;
 use crate::failure::{Result, end_json};
-use crate::output::{Ui, bytes_json};
+use crate::output::{Ui, bytes_json, elapsed};
 use crate::relay::relay;
 use crate::signals::{Interrupt, Signal};
 
@@ -72,7 +72,7 @@ impl Ran {
         }
         // A code speaks for itself.
         if !matches!(end, End::Exited(_)) {
-            ui.note(&format!("oh: the command {end} after {:.1} s", wall.as_secs_f64()));
+            ui.note(&format!("oh: command {end} after {}", elapsed(*wall)));
         }
         Ok(code)
     }

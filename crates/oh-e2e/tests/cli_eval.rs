@@ -1,5 +1,7 @@
 //! The main job through the real `oh`, on every backend.
 
+#![expect(clippy::unwrap_used, reason = "a panic here is a failed test with a line number")]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

@@ -1,5 +1,7 @@
 //! Sandboxes through the real `oh`, on every backend.
 
+#![expect(clippy::unwrap_used, reason = "a panic here is a failed test with a line number")]
+
 use std::process::Command;
 use std::time::{Duration, Instant};
 

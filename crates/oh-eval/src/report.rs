@@ -96,7 +96,9 @@ fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, ReportError> {
     match std::fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
         // A path through a file is no report either; writing there will say what is wrong.
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Ok(None)
+        }
         Err(source) => Err(ReportError::Read { path: path.to_owned(), source }),
     }
 }

@@ -25,9 +25,10 @@ impl Process {
     /// The living process of this number.
     pub(crate) fn of(pid: i32) -> Option<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        let (state, started) = parse(&stat)?;
-        // A zombie has ended; everything of its PID namespace ended before it became one.
-        (!matches!(state, 'Z' | 'X' | 'x')).then_some(Self { pid, started })
+        let Stat { state, threads, started } = parse(&stat)?;
+        // A zombie has ended, and everything of its PID namespace before it; unless threads of it are still ending.
+        let ended = matches!(state, 'Z' | 'X') && threads <= 1;
+        (!ended).then_some(Self { pid, started })
     }
 
     /// The process that had this number and start time, alive or not.
@@ -70,11 +71,20 @@ impl Process {
     }
 }
 
-/// State and start time in `/proc/<pid>/stat`, fields 3 and 22 of proc(5). The name before them may hold anything.
-fn parse(stat: &str) -> Option<(char, u64)> {
+/// Fields 3, 20 and 22 of `/proc/<pid>/stat`, see proc_pid_stat(5).
+#[derive(Debug, PartialEq, Eq)]
+struct Stat {
+    state: char,
+    threads: u64,
+    started: u64,
+}
+
+fn parse(stat: &str) -> Option<Stat> {
+    // The name before them is in parentheses, and may hold anything.
     let (_, fields) = stat.rsplit_once(") ")?;
-    let mut fields = fields.split(' ');
-    Some((fields.next()?.chars().next()?, fields.nth(18)?.trim().parse().ok()?))
+    let fields: Vec<&str> = fields.split_whitespace().collect();
+    let number = |field: usize| fields.get(field - 3)?.parse().ok();
+    Some(Stat { state: fields.first()?.chars().next()?, threads: number(20)?, started: number(22)? })
 }
 
 #[cfg(test)]
@@ -85,9 +95,10 @@ mod tests {
 
     #[test]
     fn names_do_not_confuse() {
-        let tail = "S 1 7 7 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 12345 2867200 1 18446744073709551615";
+        let tail = "S 1 7 7 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 3 0 12345 2867200 1 18446744073709551615";
+        let stat = || Some(Stat { state: 'S', threads: 3, started: 12345 });
         for name in ["cat", "a) R 1 2", "((", ") S 1"] {
-            assert_eq!(parse(&format!("42 ({name}) {tail}")), Some(('S', 12345)), "{name}");
+            assert_eq!(parse(&format!("42 ({name}) {tail}")), stat(), "{name}");
         }
         assert_eq!(parse("42 (cut"), None);
         assert_eq!(parse("42 (cut) S 1 2"), None);

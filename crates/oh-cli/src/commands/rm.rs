@@ -50,7 +50,7 @@ async fn remove(context: &Context, runtime: &Runtime, args: Args) -> Result<u8> 
         };
         let mut results = stream::iter(&targets)
             .map(async |target| (target, runtime.remove(target).await))
-            .buffer_unordered(AT_ONCE);
+            .buffered(AT_ONCE);
         while let Some((target, result)) = results.next().await {
             match result {
                 Ok(DeleteReport::Deleted) => {

@@ -9,7 +9,7 @@ use oh_runtime::{Error, ErrorKind, Mount, RunId, Runtime, Sandbox, SandboxName, 
 use super::exec::CommandArgs;
 use super::{Context, find};
 use crate::failure::{Failure, Result};
-use crate::output::spinner;
+use crate::output::{elapsed, spinner};
 use crate::ran::Ran;
 use crate::{args, exit_code};
 
@@ -117,7 +117,7 @@ async fn create(context: &Context, runtime: &Runtime, spec: &SandboxSpec) -> Res
     let signal = tokio::select! {
         sandbox = &mut creating => {
             let sandbox = sandbox?;
-            context.ui.detail(&format!("sandbox {} is ready after {:.1} s", spec.name, started.elapsed().as_secs_f64()));
+            context.ui.detail(&format!("sandbox {} is ready after {}", spec.name, elapsed(started.elapsed())));
             return Ok(sandbox);
         }
         signal = context.interrupt.wait() => signal,

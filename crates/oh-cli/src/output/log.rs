@@ -16,13 +16,15 @@ pub(crate) fn start_log(ui: Ui, log: LogConfig) {
     let filter = Targets::new().with_default(level.min(LevelFilter::WARN)).with_target("oh", level);
     let ansi = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
     let layer = tracing_subscriber::fmt::layer().with_ansi(ansi).with_writer(BesideBars);
-    let registry = tracing_subscriber::registry();
-    // It fails when there is a log already, and there is none.
-    let _ = if ui.json() || log.format == LogFormat::Json {
-        registry.with(layer.json().with_filter(filter)).try_init()
-    } else {
-        registry.with(layer.with_filter(filter)).try_init()
+    let layer = match log.format {
+        LogFormat::Human if ui.json() => layer.json().boxed(),
+        LogFormat::Json => layer.json().boxed(),
+        // A warning is for the user; when and where it was said is for who looks into something.
+        LogFormat::Human if level <= LevelFilter::WARN => layer.without_time().with_target(false).boxed(),
+        LogFormat::Human => layer.boxed(),
     };
+    // It fails when there is a log already, and there is none.
+    let _ = tracing_subscriber::registry().with(layer.with_filter(filter)).try_init();
 }
 
 /// Standard error; what is drawn there steps aside for each line.

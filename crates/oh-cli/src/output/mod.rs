@@ -153,6 +153,11 @@ pub(crate) fn span(duration: Duration) -> String {
     }
 }
 
+/// How long something took: `0.4s`, else as [`span`].
+pub(crate) fn elapsed(duration: Duration) -> String {
+    if duration.as_secs() < 60 { format!("{:.1}s", duration.as_secs_f64()) } else { span(duration) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

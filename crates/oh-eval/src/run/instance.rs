@@ -70,7 +70,11 @@ pub(super) async fn evaluate(
     let result = match sandbox {
         Err(error) => Err(error.into()),
         Ok(sandbox) => {
-            log.line(format!("Container for {} started: {}", job.instance.instance_id, sandbox.incarnation().uid));
+            log.line(format!(
+                "Container for {} started: {}",
+                job.instance.instance_id,
+                sandbox.incarnation().uid
+            ));
             let result = tokio::select! {
                 result = in_sandbox(&sandbox, plan, job, step, &mut log, cancel) => Some(result),
                 () = cancel.cancelled() => None,
@@ -208,9 +212,11 @@ fn check_end(end: &End, timeout: Duration, output: &Path) -> Result<()> {
             append(output, &format!("\n\nTimeout error: {} seconds exceeded.", timeout.as_secs()))?;
             Err(Failure::Said(format!("Test timed out after {} seconds.", timeout.as_secs())))
         }
-        End::OomKilled(_) => Err(Error::new(ErrorKind::OomKilled, "run the tests", "the sandbox ran out of memory")
-            .hint("raise resources.memory")
-            .into()),
+        End::OomKilled(_) => {
+            Err(Error::new(ErrorKind::OomKilled, "run the tests", "the sandbox ran out of memory")
+                .hint("raise resources.memory")
+                .into())
+        }
         end => Err(Failure::Said(format!("the eval script was {end}"))),
     }
 }

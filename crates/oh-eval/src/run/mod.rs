@@ -134,12 +134,7 @@ pub async fn run(
     let plan = plan::Plan::make(options)?;
     let _lock = plan.lock()?;
     plan.write_metadata()?;
-    events(Event::Planned {
-        total: plan.total(),
-        todo: plan.todo.len(),
-        done: plan.done,
-        empty: plan.empty,
-    });
+    events(Event::Planned { total: plan.total(), todo: plan.todo.len(), done: plan.done, empty: plan.empty });
     if !plan.todo.is_empty() {
         remove_leftovers(runtime, &plan).await?;
     }
@@ -155,7 +150,9 @@ pub async fn run(
                 events(Event::Started { instance_id: instance_id.clone() });
                 let begun = Instant::now();
                 let step = |step| events(Event::Step { instance_id: instance_id.clone(), step });
-                let Some(result) = instance::evaluate(runtime, plan, job, &step, cancel).await else { return };
+                let Some(result) = instance::evaluate(runtime, plan, job, &step, cancel).await else {
+                    return;
+                };
                 let (outcome, detail) = match result {
                     Ok(outcome) => (outcome, None),
                     Err(why) => (InstanceOutcome::Error, Some(why)),
@@ -180,7 +177,11 @@ pub async fn run(
 
 /// Sandboxes that an earlier run of this id left behind: their state is unknown, so nothing may be graded in them.
 async fn remove_leftovers(runtime: &Runtime, plan: &plan::Plan) -> Result<(), EvalError> {
-    let own = Selector { run: Some(plan.run.clone()), owner: Some(runtime.owner().to_owned()), ..Selector::default() };
+    let own = Selector {
+        run: Some(plan.run.clone()),
+        owner: Some(runtime.owner().to_owned()),
+        ..Selector::default()
+    };
     for sandbox in runtime.list(&own).await.map_err(EvalError::Runtime)? {
         tracing::info!(sandbox = %sandbox.incarnation.name, "removing what an earlier run left");
         runtime.remove(&sandbox.incarnation).await.map_err(EvalError::Runtime)?;

@@ -55,7 +55,9 @@ pub(super) async fn run_to_file(
         Err(Keep::TooMuch) => {
             process.cancel().await?;
             let message = format!("they printed more than {} MiB", MAX_OUTPUT >> 20);
-            return Err(Error::new(ErrorKind::TransferNoSpace, operation, message).outcome_is(Outcome::Unknown));
+            return Err(
+                Error::new(ErrorKind::TransferNoSpace, operation, message).outcome_is(Outcome::Unknown)
+            );
         }
         Err(Keep::Read(error)) => {
             // The command's own end, if it is known, says more than its broken output.

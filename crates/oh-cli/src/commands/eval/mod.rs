@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::Context;
 use crate::failure::{Cause, Failure, Result};
-use crate::output::{cell, span, table};
+use crate::output::{cell, elapsed, table};
 use crate::{args, exit_code};
 use progress::Progress;
 
@@ -136,7 +136,7 @@ fn row(instance: &InstanceSummary) -> [Cell; 4] {
             Some(outcome) => cell(word(outcome)).fg(color(outcome)),
             None => cell("no prediction"),
         },
-        cell(&instance.wall.map_or_else(|| "-".to_owned(), span)),
+        cell(&instance.wall.map_or_else(|| "-".to_owned(), elapsed)),
         cell(instance.detail.as_deref().unwrap_or_default()),
     ]
 }
@@ -144,7 +144,7 @@ fn row(instance: &InstanceSummary) -> [Cell; 4] {
 fn document(instance: &InstanceSummary) -> Value {
     json!({
         "instance_id": instance.instance_id,
-        "outcome": instance.outcome.map(|outcome| word(outcome).replace(' ', "_")),
+        "outcome": instance.outcome,
         "wall_seconds": instance.wall.map(|wall| wall.as_secs_f64()),
         "detail": instance.detail,
     })
@@ -158,5 +158,5 @@ fn totals(summary: &RunSummary) -> String {
         0 => {}
         missing => parts.push(format!("no prediction {missing}")),
     }
-    format!("{} of {} instances", parts.join(", "), summary.instances.len())
+    format!("instances: {} ({})", summary.instances.len(), parts.join(", "))
 }

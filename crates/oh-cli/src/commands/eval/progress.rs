@@ -8,7 +8,7 @@ use indicatif::ProgressBar;
 use oh_eval::run::{Event, InstanceOutcome};
 
 use super::{OUTCOMES, word};
-use crate::output::{Ui, counting_bar, printable, span};
+use crate::output::{Ui, counting_bar, elapsed, printable};
 
 pub(super) struct Progress {
     ui: Ui,
@@ -26,12 +26,11 @@ impl Progress {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         // A bar needs no lines, but an error is worth one at once.
         let is_error = matches!(event, Event::Finished { outcome: InstanceOutcome::Error, .. });
-        let is_step = matches!(event, Event::Started { .. } | Event::Step { .. });
-        let line = state.take_in(event);
-        if is_step {
-            self.ui.detail(&line);
-        } else if is_error || !self.ui.animated() {
-            self.ui.note(&line);
+        let is_step = matches!(event, Event::Step { .. });
+        match state.take_in(event) {
+            Some(line) if is_step => self.ui.detail(&line),
+            Some(line) if is_error || !self.ui.animated() => self.ui.note(&line),
+            _ => {}
         }
         self.bar.set_length(state.todo as u64);
         self.bar.set_position(state.over as u64);
@@ -50,22 +49,21 @@ struct State {
 }
 
 impl State {
-    /// Takes in an event and puts it into words.
-    fn take_in(&mut self, event: Event) -> String {
+    /// Takes in an event and puts it into words, when it is worth any.
+    fn take_in(&mut self, event: Event) -> Option<String> {
         match event {
             Event::Planned { total, todo, done, empty } => {
                 self.todo = todo;
-                format!("{total} instances: {todo} to run, {done} done before, {empty} with an empty patch")
+                Some(format!("instances: {total} ({todo} to run, {done} done before, {empty} empty patches)"))
             }
             Event::Started { instance_id } => {
-                let line = format!("{}: started", printable(&instance_id));
                 self.running.insert(instance_id, "start");
-                line
+                None
             }
             Event::Step { instance_id, step } => {
                 let line = format!("{}: {step}", printable(&instance_id));
                 self.running.insert(instance_id, step);
-                line
+                Some(line)
             }
             Event::Finished { instance_id, outcome, wall, detail } => {
                 self.running.remove(&instance_id);
@@ -77,12 +75,12 @@ impl State {
                     self.todo,
                     printable(&instance_id),
                     word(outcome),
-                    span(wall)
+                    elapsed(wall)
                 );
                 if let Some(detail) = detail {
                     let _ = write!(line, ": {}", printable(&detail));
                 }
-                line
+                Some(line)
             }
         }
     }
@@ -126,7 +124,7 @@ mod tests {
             wall: Duration::from_secs(65),
             detail: Some("no\u{1b}[2J room".into()),
         };
-        assert_eq!(state.take_in(finished), "[1/3] a: error, 1m 5s: no\\u{1b}[2J room");
+        assert_eq!(state.take_in(finished).unwrap(), "[1/3] a: error, 1m 5s: no\\u{1b}[2J room");
         assert_eq!(state.counts(), "error 1");
         assert_eq!(state.running(), "b (run tests)");
     }
