@@ -71,9 +71,10 @@ impl Backend for LocalBackend {
         let operation = format!("create sandbox {}", spec.name);
         create::check(spec, &operation)?;
         create::prepare(&self.config.state_dir, &operation)?;
-        if let Some(existing) = create::existing(&self.config, spec, &operation)? {
+        if let Some(existing) = create::existing(&self.config.state_dir, spec, &operation)? {
             return Ok(existing);
         }
+        let rootfs = image::find(&self.config.image_dir, &spec.image, &operation)?;
         self.warned.call_once(|| {
             tracing::warn!(
                 "the local backend isolates nothing: commands can use and change this machine as you can"
@@ -83,7 +84,13 @@ impl Backend for LocalBackend {
             tracing::warn!(%error, "what an interrupted program left cannot be removed");
         }
         let (wanted, is_wanted) = oneshot::channel();
-        let making = Making::new(self.config.clone(), spec.clone(), agent.clone(), operation.clone());
+        let making = Making::new(
+            self.config.state_dir.clone(),
+            rootfs,
+            spec.clone(),
+            agent.clone(),
+            operation.clone(),
+        );
         // A task of its own: it cleans up even when this future is dropped.
         let made = tokio::spawn(making.run(is_wanted)).await;
         drop(wanted);

@@ -7,7 +7,7 @@
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 use std::time::SystemTime;
 
 use nix::unistd::{User, geteuid};
@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 
 use crate::instance::{self, Instance, Meta};
 use crate::process::Process;
-use crate::{LocalConfig, image, launch, remove};
+use crate::{image, launch, remove};
 
 /// The agent's executable in its folder.
 const AGENT: &str = "oh-agent";
@@ -67,12 +67,8 @@ fn is_own(user: &str) -> bool {
 ///
 /// # Errors
 /// When it has another specification.
-pub(crate) fn existing(
-    config: &LocalConfig,
-    spec: &SandboxSpec,
-    operation: &str,
-) -> Result<Option<Incarnation>> {
-    let instance = Instance::of(&config.state_dir, &spec.name);
+pub(crate) fn existing(state_dir: &Path, spec: &SandboxSpec, operation: &str) -> Result<Option<Incarnation>> {
+    let instance = Instance::of(state_dir, &spec.name);
     match instance.meta().map_err(|error| instance::unreadable(&instance.path, &error, operation))? {
         Some(meta) if meta.labels.get(label::SPEC) == Some(&spec.digest()) => {
             Ok(Some(Incarnation { name: spec.name.clone(), uid: meta.uid }))
@@ -100,7 +96,9 @@ pub(crate) fn prepare(state_dir: &Path, operation: &str) -> Result<()> {
 
 /// A sandbox that is being made.
 pub(crate) struct Making {
-    config: LocalConfig,
+    state_dir: PathBuf,
+    /// What its image has.
+    rootfs: PathBuf,
     spec: SandboxSpec,
     agent: AgentPayload,
     operation: String,
@@ -111,12 +109,13 @@ pub(crate) struct Making {
 
 impl Making {
     pub(crate) fn new(
-        config: LocalConfig,
+        state_dir: PathBuf,
+        rootfs: PathBuf,
         spec: SandboxSpec,
         agent: AgentPayload,
         operation: String,
     ) -> Self {
-        Self { config, spec, agent, operation, here: None, process: None }
+        Self { state_dir, rootfs, spec, agent, operation, here: None, process: None }
     }
 
     /// Makes it, unless the other end of `wanted` is dropped before. What fails or is not wanted any more leaves
@@ -133,14 +132,12 @@ impl Making {
     }
 
     async fn make(&mut self) -> Result<Incarnation> {
-        let Self { config, spec, operation, .. } = self;
-        let rootfs = image::find(&config.image_dir, &spec.image, operation)?;
-        let target = Instance::of(&config.state_dir, &spec.name);
+        let target = Instance::of(&self.state_dir, &self.spec.name);
         let uid = random().map_err(|error| self.failed(&error))?;
         let own = Process::own().map_err(|error| self.failed(&error))?;
-        let here = Instance { path: remove::making(&self.config.state_dir, own, &uid) };
+        let here = Instance { path: remove::making(&self.state_dir, own, &uid) };
         self.here = Some(here.clone());
-        self.fill(&here, &rootfs).await?;
+        self.fill(&here).await?;
         let waiting = launch::start(&here, &target, &self.spec, &self.operation).await?;
         self.process = Some(waiting.process);
         let now = SystemTime::now();
@@ -161,7 +158,7 @@ impl Making {
             {
                 drop(waiting);
                 self.undo().await;
-                return existing(&self.config, &self.spec, &self.operation)?.ok_or_else(|| {
+                return existing(&self.state_dir, &self.spec, &self.operation)?.ok_or_else(|| {
                     let message = "another one of its name was made and removed meanwhile";
                     Error::new(ErrorKind::Unavailable, self.operation.as_str(), message)
                 });
@@ -173,11 +170,11 @@ impl Making {
     }
 
     /// What is in the folder before its first process starts.
-    async fn fill(&self, here: &Instance, rootfs: &Path) -> Result<()> {
+    async fn fill(&self, here: &Instance) -> Result<()> {
         let failed = |error: io::Error| self.failed(&error);
         DirBuilder::new().mode(0o700).create(&here.path).map_err(failed)?;
         fs::create_dir(here.root()).map_err(failed)?;
-        image::copy(rootfs, &here.root(), &self.operation).await?;
+        image::copy(&self.rootfs, &here.root(), &self.operation).await?;
         let agent_dir = here.agent_dir();
         DirBuilder::new().recursive(true).mode(0o755).create(&agent_dir).map_err(failed)?;
         let agent = agent_dir.join(AGENT);
@@ -204,7 +201,7 @@ impl Making {
     }
 
     fn failed(&self, error: &io::Error) -> Error {
-        instance::unreadable(&self.config.state_dir, error, &self.operation)
+        instance::unreadable(&self.state_dir, error, &self.operation)
     }
 }
 

@@ -112,7 +112,7 @@ impl Waiting {
             Ok(Some(line)) if line == "ready" => Ok(()),
             _ => {
                 let message = format!("what it sees cannot be set up: {}", last_words(instance));
-                Err(Error::new(ErrorKind::StartFailed, operation, message).hint(HINT))
+                Err(Error::new(ErrorKind::StartFailed, operation, message))
             }
         }
     }

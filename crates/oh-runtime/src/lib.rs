@@ -31,6 +31,7 @@ mod tests;
 mod trouble;
 mod unpack;
 
+pub use oh_config;
 pub use oh_runtime_api::*;
 
 pub use capture::{Captured, Output, OutputLimit};

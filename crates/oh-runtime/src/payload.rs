@@ -6,7 +6,6 @@ use std::sync::OnceLock;
 use oh_runtime_api::{AgentPayload, Error, ErrorKind, Result};
 use sha2::{Digest, Sha256};
 
-const OPERATION: &str = "find the agent";
 const HINT: &str = "run `cargo xtask agent`, or set OH_AGENT to a static oh-agent";
 
 /// The agent, read when it is first needed: looking at sandboxes needs none.
@@ -55,7 +54,7 @@ fn search(program: &Path) -> Result<PathBuf> {
 
 fn load(path: &Path) -> Result<AgentPayload> {
     let bytes = std::fs::read(path)
-        .map_err(|error| wrong(format!("{}: {error}", path.display())).caused_by(error))?;
+        .map_err(|error| wrong(format!("{} cannot be read: {error}", path.display())).caused_by(error))?;
     let arch = std::env::consts::ARCH;
     check(&bytes, arch).map_err(|reason| wrong(format!("{} {reason}", path.display())))?;
     let digest = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
@@ -63,7 +62,7 @@ fn load(path: &Path) -> Result<AgentPayload> {
 }
 
 fn wrong(message: String) -> Error {
-    Error::new(ErrorKind::Config, OPERATION, message).hint(HINT)
+    Error::new(ErrorKind::Config, "find the agent", format!("the agent is missing: {message}")).hint(HINT)
 }
 
 /// Whether it is a 64-bit little-endian ELF executable for `arch` that needs no dynamic loader.
