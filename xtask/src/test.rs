@@ -83,6 +83,20 @@ pub(crate) fn run(fast: bool) -> bool {
         .map(|(_, r)| r.name())
         .collect();
     match (&agent, backends.is_empty()) {
+        (None, _) => stages.skip("backends", "there is no agent"),
+        (_, true) => stages.skip("backends", "there are no images"),
+        // Where the unit stage skipped them, for want of an agent and images.
+        (Some(agent), false) => {
+            stages.run("backends", || {
+                let tests = backends.iter().flat_map(|backend| match *backend {
+                    "docker" => ["-p", "oh-runtime-docker", "--test", "engine"],
+                    _ => ["-p", "oh-runtime-local", "--test", "namespaces"],
+                });
+                on(cargo(&[&["test"], &tests.collect::<Vec<_>>()[..]].concat()), &backends, agent).run()
+            });
+        }
+    }
+    match (&agent, backends.is_empty()) {
         (None, _) => stages.skip(CONFORMANCE, "there is no agent"),
         (_, true) => stages.skip(CONFORMANCE, "there are no images"),
         (Some(agent), false) => {
