@@ -169,15 +169,7 @@ impl From<Error> for Failure {
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
-        let new = |message| Self::new(Cause::Sandbox(ErrorKind::Config), "read the configuration", message);
-        match error.problems() {
-            [problem] => new(problem.to_string()),
-            problems => {
-                let mut this = new(format!("there are {} problems", problems.len()));
-                this.0.sources = problems.iter().map(ToString::to_string).collect();
-                this
-            }
-        }
+        Self::new(Cause::Sandbox(ErrorKind::Config), "read the configuration", error.to_string())
     }
 }
 
