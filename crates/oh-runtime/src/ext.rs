@@ -12,6 +12,9 @@ use crate::capture::{Output, OutputLimit, capture};
 use crate::copy::{self, CopyReport};
 use crate::unpack::CopyLimits;
 
+/// Most bytes of a file that are taken into memory: how large it is says the sandbox.
+const MAX_READ: u64 = 256 << 20;
+
 /// Conveniences for every [`Sandbox`].
 #[async_trait]
 pub trait SandboxExt: Sandbox {
@@ -42,15 +45,20 @@ pub trait SandboxExt: Sandbox {
         Ok(Output { stdout: stdout.map_err(read)?, stderr: stderr.map_err(read)?, finished })
     }
 
-    /// A whole file, in memory.
+    /// A whole file in memory, of at most 256 MiB.
     ///
     /// # Errors
-    /// As [`Sandbox::read_file`].
+    /// As [`Sandbox::read_file`]; [`TransferFailed`](ErrorKind::TransferFailed) when it is larger.
     async fn read(&self, path: &Path) -> Result<Vec<u8>> {
+        let operation = format!("read {} in the sandbox", path.display());
         let mut bytes = Vec::new();
-        let mut file = self.read_file(path, 0, None).await?;
-        let read = file.read_to_end(&mut bytes).await;
-        read.map_err(|error| stream_error(&format!("read {} in the sandbox", path.display()), error))?;
+        let mut file = self.read_file(path, 0, Some(MAX_READ + 1)).await?;
+        file.read_to_end(&mut bytes).await.map_err(|error| stream_error(&operation, error))?;
+        if bytes.len() as u64 > MAX_READ {
+            let message = format!("it is larger than {} MiB", MAX_READ >> 20);
+            return Err(Error::new(ErrorKind::TransferFailed, operation, message)
+                .hint("copy it to a file, or read it in parts"));
+        }
         Ok(bytes)
     }
 
@@ -66,7 +74,7 @@ pub trait SandboxExt: Sandbox {
     /// `path` is a folder there already.
     ///
     /// A source that is a link is followed; links inside a tree are copied as links. Pipes, sockets and devices are
-    /// left out. `progress` gets the number of bytes so far.
+    /// left out, and folders on the way to `path` are made. `progress` gets the number of bytes so far.
     ///
     /// # Errors
     /// The `Transfer…` kinds; what was copied before stays.
@@ -83,8 +91,8 @@ pub trait SandboxExt: Sandbox {
     /// `host` is a folder already.
     ///
     /// What arrives is taken for hostile: nothing is written outside the target or through a link, links may not lead
-    /// out of the copied tree, only files, folders and symbolic links are accepted, and permission bits lose setuid
-    /// and setgid. `progress` gets the number of bytes so far.
+    /// out of the copied tree, only files, folders and symbolic links are accepted, permission bits lose setuid and
+    /// setgid, and folders can always be changed by their owner. `progress` gets the number of bytes so far.
     ///
     /// # Errors
     /// The `Transfer…` kinds, [`TransferUnsafe`](ErrorKind::TransferUnsafe) for what must not be unpacked; what was

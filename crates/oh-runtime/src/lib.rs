@@ -2,7 +2,20 @@
 //!
 //! [`Runtime`] picks the backend and makes, finds and removes sandboxes. A [`Sandbox`] runs commands and moves bytes;
 //! [`SandboxExt`] adds what one wants most of the time: collected output, whole files, trees. Everything of
-//! `oh-runtime-api` is here too, so one dependency is enough.
+//! `oh-runtime-api` is here too, so one dependency is enough besides `oh-config`.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use oh_runtime::{CommandSpec, Runtime, SandboxExt, SandboxName};
+//!
+//! let runtime = Runtime::open(&oh_config::load(oh_config::Overrides::default())?).await?;
+//! let sandbox = runtime.create(&runtime.spec(SandboxName::new("box")?, "debian:12")).await?;
+//! let output = sandbox.run(CommandSpec::shell("cat /etc/os-release")).await?;
+//! println!("{}, {} bytes", output.finished.end, output.stdout.bytes.len());
+//! sandbox.close().await?;
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! | file | is |
 //! | --- | --- |
