@@ -4,6 +4,8 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
+/// Shortest sandbox name: Docker takes no shorter one.
+const MIN_NAME: usize = 2;
 /// Longest sandbox name: a DNS-1123 label, the strictest rule of any backend (a Kubernetes Pod's host name).
 const MAX_NAME: usize = 63;
 /// Hex digits of the hash that keeps shortened or rewritten names apart.
@@ -20,7 +22,7 @@ pub struct InvalidName {
     rule: &'static str,
 }
 
-/// The name of one sandbox: a DNS-1123 label of at most 63 characters, unique on its backend.
+/// The name of one sandbox: a DNS-1123 label of 2 to 63 characters, unique on its backend.
 ///
 /// Creating the same name twice is one sandbox, so whoever wants another one needs another name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -33,8 +35,8 @@ impl SandboxName {
     /// When it is no DNS-1123 label.
     pub fn new(name: impl Into<String>) -> Result<Self, InvalidName> {
         let name = name.into();
-        let rule = if name.is_empty() || name.len() > MAX_NAME {
-            "use 1 to 63 characters"
+        let rule = if !(MIN_NAME..=MAX_NAME).contains(&name.len()) {
+            "use 2 to 63 characters"
         } else if !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
             "use only a-z, 0-9 and '-'"
         } else if name.starts_with('-') || name.ends_with('-') {
@@ -143,8 +145,9 @@ mod tests {
     #[test]
     fn bad_names_say_which_rule_they_break() {
         for (name, rule) in [
-            ("", "1 to 63"),
-            ("A", "only a-z"),
+            ("", "2 to 63"),
+            ("a", "2 to 63"),
+            ("Ab", "only a-z"),
             ("-a", "start and end"),
             ("a-", "start and end"),
             ("a.b", "only a-z"),

@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     fn spec() -> SandboxSpec {
-        SandboxSpec::new(SandboxName::new("a").unwrap(), "image:1", "me@here", Duration::from_secs(60))
+        SandboxSpec::new(SandboxName::new("box").unwrap(), "image:1", "me@here", Duration::from_secs(60))
     }
 
     #[test]

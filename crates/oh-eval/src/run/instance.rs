@@ -30,6 +30,9 @@ pub enum InstanceOutcome {
 /// Longest time for each of the small commands around the tests.
 const SMALL: Duration = Duration::from_secs(300);
 
+/// How long the making of a sandbox may go on after the run was interrupted: usually it is done by then.
+const FINISH: Duration = Duration::from_secs(5);
+
 /// Why an instance has no result.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
@@ -60,11 +63,16 @@ pub(super) async fn evaluate(
     spec.user = spec.user.or_else(|| Some("root".to_owned()));
 
     step("start");
-    let sandbox = tokio::select! {
-        created = runtime.create(&spec) => created,
-        () = cancel.cancelled() => {
-            remove(runtime, &spec.name).await;
-            return None;
+    let sandbox = {
+        let mut creating = std::pin::pin!(runtime.create(&spec));
+        tokio::select! {
+            created = &mut creating => created,
+            () = cancel.cancelled() => {
+                // What the backend finishes after we stopped asking could not be found yet.
+                let _ = tokio::time::timeout(FINISH, creating).await;
+                remove(runtime, &spec.name).await;
+                return None;
+            }
         }
     };
     let result = match sandbox {
@@ -76,7 +84,7 @@ pub(super) async fn evaluate(
                 sandbox.incarnation().uid
             ));
             let result = tokio::select! {
-                result = in_sandbox(&sandbox, plan, job, step, &mut log, cancel) => Some(result),
+                result = in_sandbox(&sandbox, plan, job, step, &mut log) => Some(result),
                 () = cancel.cancelled() => None,
             };
             step("clean up");
@@ -129,7 +137,6 @@ async fn in_sandbox(
     job: &Job,
     step: &(dyn Fn(&'static str) + Send + Sync),
     log: &mut InstanceLog,
-    cancel: &CancellationToken,
 ) -> Result<InstanceOutcome> {
     step("apply the patch");
     sandbox.write(Path::new(patch::PATCH_PATH), job.patch.clone(), 0o644).await?;
@@ -142,7 +149,7 @@ async fn in_sandbox(
     let output = job.files.test_output();
     // One pipe for both outputs, so that lines stay in the order they were written.
     let command = CommandSpec::new(["/bin/bash", "-c", "exec /bin/bash /eval.sh 2>&1"]).timeout(plan.timeout);
-    let ran = script::run_to_file(&**sandbox, command, &output, cancel).await?;
+    let ran = script::run_to_file(&**sandbox, command, &output).await?;
     log.line(format!("Test runtime: {:.2} seconds", ran.wall.as_secs_f64()));
     check_end(&ran.end, plan.timeout, &output)?;
     let after = diff(sandbox).await?;
@@ -209,8 +216,9 @@ fn check_end(end: &End, timeout: Duration, output: &Path) -> Result<()> {
     match end {
         End::Exited(_) => Ok(()),
         End::TimedOut => {
-            append(output, &format!("\n\nTimeout error: {} seconds exceeded.", timeout.as_secs()))?;
-            Err(Failure::Said(format!("Test timed out after {} seconds.", timeout.as_secs())))
+            let seconds = timeout.as_secs_f64();
+            append(output, &format!("\n\nTimeout error: {seconds} seconds exceeded."))?;
+            Err(Failure::Said(format!("Test timed out after {seconds} seconds.")))
         }
         End::OomKilled(_) => {
             Err(Error::new(ErrorKind::OomKilled, "run the tests", "the sandbox ran out of memory")

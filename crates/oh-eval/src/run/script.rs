@@ -6,7 +6,6 @@ use std::time::Duration;
 use oh_runtime::{BoxRead, CommandSpec, End, Error, ErrorKind, Outcome, Sandbox};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio_util::sync::CancellationToken;
 
 /// Most that is kept of what tests print. Over that a log cannot be graded whole, so it is not graded at all.
 const MAX_OUTPUT: u64 = 1 << 30;
@@ -28,7 +27,6 @@ pub(super) async fn run_to_file(
     sandbox: &dyn Sandbox,
     command: CommandSpec,
     output: &Path,
-    cancel: &CancellationToken,
 ) -> Result<ScriptRun, Error> {
     let operation = "run the tests";
     let unwritable = |error: std::io::Error| {
@@ -40,14 +38,7 @@ pub(super) async fn run_to_file(
     let Some(mut stdout) = process.stdout.take() else {
         return Err(Error::new(ErrorKind::Internal, operation, "the command has no output"));
     };
-    let keep = keep(&mut stdout, &mut file);
-    let kept = tokio::select! {
-        kept = keep => kept,
-        () = cancel.cancelled() => {
-            process.cancel().await?;
-            return Err(Error::new(ErrorKind::Cancelled, operation, "the run was interrupted"));
-        }
-    };
+    let kept = keep(&mut stdout, &mut file).await;
     file.flush().await.map_err(unwritable)?;
     match kept {
         Ok(()) => {}
