@@ -13,16 +13,17 @@ mod log;
 mod plan;
 mod script;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
-use oh_runtime::{Runtime, Selector};
+use oh_runtime::{Incarnation, Runtime, Selector};
 use tokio_util::sync::CancellationToken;
 
-use crate::report::RunReport;
+use crate::report::{Leftovers, RunReport};
 
 pub use error::{EvalError, EvalErrorKind};
 pub use instance::InstanceOutcome;
@@ -172,19 +173,27 @@ pub async fn run(
     if cancel.is_cancelled() {
         return Err(EvalError::Interrupted { finished: finished.len(), todo: plan.todo.len() });
     }
-    plan.summarise(finished)
+    let left = sandboxes(runtime, &plan).await?.into_iter().map(|id| id.name.to_string()).collect();
+    // Images are the backend's to keep: they were there before, and the next run needs them.
+    plan.summarise(finished, Leftovers::new(left, BTreeSet::new()))
 }
 
 /// Sandboxes that an earlier run of this id left behind: their state is unknown, so nothing may be graded in them.
 async fn remove_leftovers(runtime: &Runtime, plan: &plan::Plan) -> Result<(), EvalError> {
+    for sandbox in sandboxes(runtime, plan).await? {
+        tracing::info!(sandbox = %sandbox.name, "removing what an earlier run left");
+        runtime.remove(&sandbox).await.map_err(EvalError::Runtime)?;
+    }
+    Ok(())
+}
+
+/// Our own sandboxes of this run.
+async fn sandboxes(runtime: &Runtime, plan: &plan::Plan) -> Result<Vec<Incarnation>, EvalError> {
     let own = Selector {
         run: Some(plan.run.clone()),
         owner: Some(runtime.owner().to_owned()),
         ..Selector::default()
     };
-    for sandbox in runtime.list(&own).await.map_err(EvalError::Runtime)? {
-        tracing::info!(sandbox = %sandbox.incarnation.name, "removing what an earlier run left");
-        runtime.remove(&sandbox.incarnation).await.map_err(EvalError::Runtime)?;
-    }
-    Ok(())
+    let found = runtime.list(&own).await.map_err(EvalError::Runtime)?;
+    Ok(found.into_iter().map(|info| info.incarnation).collect())
 }

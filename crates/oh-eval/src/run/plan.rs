@@ -14,7 +14,7 @@ use crate::dataset::{Dataset, Instance, check_supported};
 use crate::log_parser::LogParser;
 use crate::paths::{InstanceFiles, RunTree};
 use crate::predictions::Predictions;
-use crate::report::{self, RunMetadata, RunReport, Stored};
+use crate::report::{self, Leftovers, RunMetadata, RunReport, Stored};
 use crate::script;
 
 /// One instance to evaluate.
@@ -51,7 +51,7 @@ impl Plan {
             Predictions::load(&options.predictions, &dataset, &selected).map_err(EvalError::Predictions)?;
         let tree = RunTree::new(&options.out_dir, run.clone());
         let template = template(&options.images)?;
-        let (mut todo, mut done, mut empty) = (Vec::new(), 0, 0);
+        let (mut to_run, mut done, mut empty) = (Vec::new(), 0, 0);
         for instance in &selected {
             let Some(prediction) = predictions.get(&instance.instance_id) else { continue };
             let files = tree.instance(&prediction.model_name_or_path, &instance.instance_id)?;
@@ -69,12 +69,16 @@ impl Plan {
                 }
                 Stored::Absent => {}
             }
-            check_supported([*instance]).map_err(EvalError::Dataset)?;
+            to_run.push((*instance, patch, files));
+        }
+        check_supported(to_run.iter().map(|(instance, ..)| *instance)).map_err(EvalError::Dataset)?;
+        let mut todo = Vec::with_capacity(to_run.len());
+        for (instance, patch, files) in to_run {
             let Ok(parser) = instance.parser() else { continue };
             todo.push(Job {
                 image: image(instance, &template)?,
                 script: script::build(&instance.eval_script),
-                instance: (*instance).clone(),
+                instance: instance.clone(),
                 parser,
                 patch,
                 files,
@@ -123,9 +127,14 @@ impl Plan {
     }
 
     /// Writes the run's report and tells how every instance went.
-    pub(super) fn summarise(&self, finished: Vec<InstanceSummary>) -> Result<RunSummary, EvalError> {
+    pub(super) fn summarise(
+        &self,
+        finished: Vec<InstanceSummary>,
+        leftovers: Leftovers,
+    ) -> Result<RunSummary, EvalError> {
         let selected = self.selected()?;
-        let report = RunReport::collect(&self.tree, &selected, &self.predictions)?;
+        let mut report = RunReport::collect(&self.tree, &selected, &self.predictions)?;
+        report.leftovers = Some(leftovers);
         let report_path = self.tree.report(self.predictions.model())?;
         std::fs::create_dir_all(&self.out_dir)
             .map_err(|source| EvalError::Output { path: self.out_dir.clone(), source })?;
