@@ -59,9 +59,15 @@ impl Shared {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Nothing new can be asked for.
     fn close(&self, reason: String) {
         self.reason.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
         self.closed.store(true, Ordering::Release);
+    }
+
+    /// Nothing more comes either.
+    fn end(&self, reason: String) {
+        self.close(reason);
         self.slots().clear();
     }
 }
@@ -208,9 +214,12 @@ impl Connection {
         let sent = self.sender.message(id, &message);
         drop(slots);
         let channel = Channel { replies, handle: Arc::new(Handle { id, connection: Arc::clone(self) }) };
-        // Closed meanwhile: the slot just made would never be cleared by the reader.
-        if sent.is_err() || self.is_closed() {
+        if sent.is_err() {
             return Err(self.lost(operation, Outcome::NotStarted));
+        }
+        // Closed meanwhile: the slot just made would never be cleared, and the message may have been sent.
+        if self.is_closed() {
+            return Err(self.lost(operation, Outcome::Unknown));
         }
         Ok((channel, Streams { input, output, error }))
     }
@@ -263,6 +272,7 @@ fn protocol_error(message: &str) -> Error {
 
 async fn write_task(outgoing: wire::Outgoing, out: WriteHalf<Box<dyn Duplex>>, shared: Arc<Shared>) {
     if let Err(error) = outgoing.write_to(out).await {
+        // What the agent said before is still to be read: the reader ends the connection.
         shared.close(format!("the stream to the sandbox broke: {error}"));
     }
 }
@@ -294,7 +304,7 @@ async fn read_task(mut incoming: Incoming<ReadHalf<Box<dyn Duplex>>>, sender: Se
             }
         }
     };
-    shared.close(reason);
+    shared.end(reason);
 }
 
 fn dispatch(shared: &Shared, frame: Frame) -> Result<(), &'static str> {

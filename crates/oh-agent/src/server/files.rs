@@ -7,6 +7,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use bytes::{Buf, Bytes};
 use tokio::sync::mpsc;
@@ -229,10 +230,11 @@ fn fill(mut file: File, source: &mut Source, mode: u32) -> io::Result<u64> {
     Ok(count)
 }
 
-/// A name nothing else uses. Short, so that it fits wherever the final name does.
+/// A name nothing else uses, not even an agent that ran here before. Short, so that it fits wherever the final name does.
 fn temporary_beside(folder: &Path) -> PathBuf {
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    folder.join(format!(".oh-{}.part", NEXT.fetch_add(1, Ordering::Relaxed)))
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    folder.join(format!(".oh-{:x}-{}.part", now.as_nanos(), NEXT.fetch_add(1, Ordering::Relaxed)))
 }
 
 /// Sends the entries of a folder.
