@@ -76,6 +76,9 @@ enum Runtime {
 }
 
 impl Runtime {
+    /// Every backend.
+    const ALL: [Self; 2] = [Self::Local, Self::Docker];
+
     /// As `OH_RUNTIME` spells it.
     fn name(self) -> &'static str {
         match self {
