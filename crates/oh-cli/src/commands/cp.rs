@@ -136,7 +136,7 @@ mod tests {
         check("-", "box:/x", Way::FromStdin);
         check("box:/x", "-", Way::ToStdout);
         for (source, target, says) in
-            [("a", "b", "neither"), ("-", "b", "neither"), ("a:/x", "b:/x", "both sides are in sandboxes")]
+            [("a", "b", "neither"), ("-", "b", "neither"), ("aa:/x", "bb:/x", "both sides are in sandboxes")]
         {
             let failure = of(source, target, false).unwrap_err();
             assert!(failure.text(false).contains(says), "{}", failure.text(false));
