@@ -30,6 +30,10 @@ pub const ISOLATED: Need = Need { name: "isolated", met: |c| c.isolated };
 pub const AGENT_PROTECTED: Need = Need { name: "agent_protected", met: |c| c.agent_protected };
 /// [`Capabilities::resource_limits`].
 pub const RESOURCE_LIMITS: Need = Need { name: "resource_limits", met: |c| c.resource_limits };
+/// [`Capabilities::process_limit`].
+pub const PROCESS_LIMIT: Need = Need { name: "process_limit", met: |c| c.process_limit };
+/// [`Capabilities::mounts`].
+pub const MOUNTS: Need = Need { name: "mounts", met: |c| c.mounts };
 /// [`Capabilities::own_root`].
 pub const OWN_ROOT: Need = Need { name: "own_root", met: |c| c.own_root };
 

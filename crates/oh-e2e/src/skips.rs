@@ -97,8 +97,14 @@ mod tests {
     use super::*;
     use crate::case::ISOLATED;
 
-    const NOTHING: Capabilities =
-        Capabilities { isolated: false, agent_protected: false, resource_limits: false, own_root: false };
+    const NOTHING: Capabilities = Capabilities {
+        isolated: false,
+        agent_protected: false,
+        resource_limits: false,
+        process_limit: false,
+        mounts: false,
+        own_root: false,
+    };
 
     fn case(needs: &'static [crate::case::Need]) -> Case {
         Case { area: "a", ..Case::new("b", |_| Box::pin(async { Ok(()) })).needs(needs) }

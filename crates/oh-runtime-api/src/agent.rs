@@ -19,6 +19,8 @@ pub struct AgentPayload {
     pub bytes: Bytes,
     /// Lower-case hex sha256 of the bytes.
     pub digest: String,
+    /// The executable that unpacks it in the sandbox, where only small files can be delivered: `oh-loader`.
+    pub loader: Option<Bytes>,
     /// Architecture as Rust names it: `x86_64`, `aarch64`.
     pub arch: String,
 }

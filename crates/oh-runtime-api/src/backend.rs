@@ -29,8 +29,12 @@ pub struct Capabilities {
     pub isolated: bool,
     /// Commands cannot kill or read the agent.
     pub agent_protected: bool,
-    /// Memory and process limits hold.
+    /// The memory limit holds.
     pub resource_limits: bool,
+    /// The limit of processes holds.
+    pub process_limit: bool,
+    /// Folders of this machine can be in a sandbox.
+    pub mounts: bool,
     /// Every command sees a file system of the image's own.
     pub own_root: bool,
 }

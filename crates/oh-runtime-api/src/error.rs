@@ -27,6 +27,14 @@ pub enum ErrorKind {
     ImageInvalid,
     /// No room left where the sandbox or its image is stored.
     NoSpace,
+    /// No node has room for the sandbox, or may take it.
+    Unschedulable,
+    /// More was asked for than may be used.
+    Quota,
+    /// A rule of the backend's forbids such a sandbox.
+    AdmissionRefused,
+    /// The backend ignored a part of what it was asked for.
+    FieldDropped,
     /// The backend could not start the sandbox.
     StartFailed,
     /// The sandbox ended before it could be used.
@@ -35,6 +43,10 @@ pub enum ErrorKind {
     Ended,
     /// The sandbox was killed for want of memory.
     OomKilled,
+    /// The sandbox was thrown off its node, for instance for want of disk.
+    Evicted,
+    /// The node the sandbox is on does not answer any more.
+    NodeLost,
     /// The sandbox was removed by somebody.
     Deleted,
     /// No sandbox of this name exists.
@@ -112,10 +124,16 @@ impl ErrorKind {
             Self::WrongPlatform => "wrong_platform",
             Self::ImageInvalid => "image_invalid",
             Self::NoSpace => "no_space",
+            Self::Unschedulable => "unschedulable",
+            Self::Quota => "quota",
+            Self::AdmissionRefused => "admission_refused",
+            Self::FieldDropped => "field_dropped",
             Self::StartFailed => "start_failed",
             Self::EndedBeforeReady => "ended_before_ready",
             Self::Ended => "ended",
             Self::OomKilled => "oom_killed",
+            Self::Evicted => "evicted",
+            Self::NodeLost => "node_lost",
             Self::Deleted => "deleted",
             Self::NotFound => "not_found",
             Self::Conflict => "conflict",
@@ -153,6 +171,10 @@ impl ErrorKind {
             Self::ImageRateLimited
             | Self::RegistryUnavailable
             | Self::NoSpace
+            | Self::Unschedulable
+            | Self::Quota
+            | Self::Evicted
+            | Self::NodeLost
             | Self::Ended
             | Self::Deleted
             | Self::Deadline

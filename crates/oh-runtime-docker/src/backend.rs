@@ -58,7 +58,14 @@ impl fmt::Display for DockerBackend {
 #[async_trait]
 impl Backend for DockerBackend {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { isolated: true, agent_protected: true, resource_limits: true, own_root: true }
+        Capabilities {
+            isolated: true,
+            agent_protected: true,
+            resource_limits: true,
+            process_limit: true,
+            mounts: true,
+            own_root: true,
+        }
     }
 
     fn render(&self, spec: &SandboxSpec, agent: &AgentPayload) -> Result<serde_json::Value> {

@@ -148,7 +148,12 @@ mod tests {
     use super::*;
 
     fn agent() -> AgentPayload {
-        AgentPayload { bytes: "agent".into(), digest: "0123456789abcdef0123".into(), arch: "x86_64".into() }
+        AgentPayload {
+            bytes: "agent".into(),
+            digest: "0123456789abcdef0123".into(),
+            loader: None,
+            arch: "x86_64".into(),
+        }
     }
 
     fn spec() -> SandboxSpec {

@@ -273,7 +273,12 @@ mod tests {
     use super::*;
 
     fn agent(bytes: &'static [u8]) -> AgentPayload {
-        AgentPayload { bytes: bytes.into(), digest: "0123456789abcdef0123".into(), arch: "x86_64".into() }
+        AgentPayload {
+            bytes: bytes.into(),
+            digest: "0123456789abcdef0123".into(),
+            loader: None,
+            arch: "x86_64".into(),
+        }
     }
 
     #[test]

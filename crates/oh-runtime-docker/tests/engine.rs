@@ -102,7 +102,12 @@ impl Engine {
         // What is behind an executable's own end makes it another file and changes nothing.
         bytes.extend_from_slice(format!("{test} {now} {}", std::process::id()).as_bytes());
         let digest = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        let agent = AgentPayload { bytes: bytes.into(), digest, arch: std::env::consts::ARCH.to_owned() };
+        let agent = AgentPayload {
+            bytes: bytes.into(),
+            digest,
+            loader: None,
+            arch: std::env::consts::ARCH.to_owned(),
+        };
         let run = RunId::new(format!("engine-{now}-{}", std::process::id())).map_err(|e| e.to_string())?;
         Ok(Self { docker, config, backend, agent, run })
     }

@@ -48,7 +48,14 @@ impl fmt::Display for LocalBackend {
 #[async_trait]
 impl Backend for LocalBackend {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { isolated: false, agent_protected: false, resource_limits: false, own_root: false }
+        Capabilities {
+            isolated: false,
+            agent_protected: false,
+            resource_limits: false,
+            process_limit: false,
+            mounts: true,
+            own_root: false,
+        }
     }
 
     fn render(&self, spec: &SandboxSpec, agent: &AgentPayload) -> Result<serde_json::Value> {

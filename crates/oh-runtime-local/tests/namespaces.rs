@@ -77,7 +77,7 @@ fn agent() -> Result<AgentPayload, String> {
     let path = named.or_else(beside).unwrap_or_default();
     let bytes =
         fs::read(&path).map_err(|error| format!("{}: {error}: run `cargo xtask agent`", path.display()))?;
-    Ok(AgentPayload { bytes: bytes.into(), digest: "of-a-test".into(), arch: arch.into() })
+    Ok(AgentPayload { bytes: bytes.into(), digest: "of-a-test".into(), loader: None, arch: arch.into() })
 }
 
 /// A backend with an image, in folders that are removed afterwards.

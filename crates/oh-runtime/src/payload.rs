@@ -58,7 +58,13 @@ fn load(path: &Path) -> Result<AgentPayload> {
     let arch = std::env::consts::ARCH;
     check(&bytes, arch).map_err(|reason| wrong(format!("{} {reason}", path.display())))?;
     let digest = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(AgentPayload { bytes: bytes.into(), digest, arch: arch.to_owned() })
+    // Beside the agent, whatever that is called: a backend that needs none is content without.
+    let loader = std::fs::read(path.with_file_name(format!("oh-loader-{arch}"))).ok();
+    if let Some(loader) = &loader {
+        check(loader, arch)
+            .map_err(|reason| wrong(format!("the oh-loader beside {} {reason}", path.display())))?;
+    }
+    Ok(AgentPayload { bytes: bytes.into(), digest, loader: loader.map(Into::into), arch: arch.to_owned() })
 }
 
 fn wrong(message: String) -> Error {

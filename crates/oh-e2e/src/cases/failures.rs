@@ -7,7 +7,7 @@ use oh_runtime::{
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::case::{AGENT_PROTECTED, Case, RESOURCE_LIMITS, case};
+use crate::case::{AGENT_PROTECTED, Case, PROCESS_LIMIT, RESOURCE_LIMITS, case};
 use crate::context::Context;
 use crate::data::noise;
 use crate::failure::{CaseResult, Failure, check, empty, equal};
@@ -31,7 +31,7 @@ pub(super) fn cases() -> Vec<Case> {
         case!(a_frame_over_the_limit_closes_the_connection),
         case!(a_silent_connection_holds_nobody_up),
         case!(a_connection_cut_in_a_frame_harms_nobody),
-        case!(the_process_limit_holds).needs(&[RESOURCE_LIMITS]),
+        case!(the_process_limit_holds).needs(&[PROCESS_LIMIT]),
         case!(the_memory_limit_takes_the_command).needs(&[RESOURCE_LIMITS]),
     ]
 }

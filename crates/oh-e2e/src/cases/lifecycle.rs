@@ -6,7 +6,7 @@ use oh_runtime::{
     CommandSpec, End, ErrorKind, Mount, SandboxExt, SandboxSpec, SandboxState, Selector, label,
 };
 
-use crate::case::{Case, ISOLATED, OWN_ROOT, case};
+use crate::case::{Case, ISOLATED, MOUNTS, OWN_ROOT, case};
 use crate::context::{Context, IMAGE};
 use crate::failure::{CaseResult, Failure, check, empty, equal, refused};
 use crate::probe::{mark, marked, script, succeeds, text, until_marked};
@@ -27,7 +27,7 @@ pub(super) fn cases() -> Vec<Case> {
         case!(attaching_finds_it_from_another_process),
         case!(attaching_to_nothing_is_not_found),
         case!(a_run_is_found_by_its_label),
-        case!(a_mounted_folder_is_there),
+        case!(a_mounted_folder_is_there).needs(&[MOUNTS]),
         case!(a_user_is_honoured_or_refused),
         case!(sandboxes_have_their_own_files),
         case!(sandboxes_do_not_see_each_others_processes).needs(&[ISOLATED]),

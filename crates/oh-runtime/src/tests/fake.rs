@@ -104,7 +104,14 @@ impl fmt::Display for Fake {
 #[async_trait]
 impl Backend for Fake {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { isolated: true, agent_protected: true, resource_limits: true, own_root: true }
+        Capabilities {
+            isolated: true,
+            agent_protected: true,
+            resource_limits: true,
+            process_limit: true,
+            mounts: true,
+            own_root: true,
+        }
     }
 
     fn render(&self, _: &SandboxSpec, agent: &AgentPayload) -> Result<serde_json::Value> {

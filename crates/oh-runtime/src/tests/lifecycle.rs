@@ -14,7 +14,7 @@ use crate::{Defaults, Runtime};
 const AGENT: Attempt = Attempt::Agent(1, Commands::End);
 
 fn runtime(fake: &Fake) -> Runtime {
-    let agent = AgentPayload { bytes: "agent".into(), digest: "d".into(), arch: "x".into() };
+    let agent = AgentPayload { bytes: "agent".into(), digest: "d".into(), loader: None, arch: "x".into() };
     let defaults = Defaults {
         owner: "me".into(),
         ttl: Duration::from_secs(60),

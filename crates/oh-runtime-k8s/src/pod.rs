@@ -1,0 +1,445 @@
+//! From a specification to the Pod that is asked for. No input or output here.
+
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
+use k8s_openapi::api::core::v1::{
+    ConfigMapVolumeSource, Container, EmptyDirVolumeSource, EnvVar, EnvVarSource, LocalObjectReference,
+    ObjectFieldSelector, Pod, PodSecurityContext, PodSpec, ResourceRequirements, SeccompProfile,
+    Toleration as PodToleration, Volume, VolumeMount,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use oci_spec::distribution::Reference;
+use oh_runtime_api::{
+    AGENT_DIR, AGENT_PATH, AgentPayload, Error, ErrorKind, Incarnation, Resources, Result, SandboxName,
+    SandboxSpec,
+};
+
+use crate::config::{K8sConfig, Toleration};
+use crate::{labels, payload};
+
+/// The container of the sandbox itself.
+pub(crate) const SANDBOX: &str = "sandbox";
+/// The init container that unpacks the agent.
+pub(crate) const UNPACK: &str = "oh-agent";
+/// Seconds between SIGTERM and SIGKILL when a Pod is deleted; the agent needs less.
+pub(crate) const GRACE: u32 = 5;
+/// Where the loader lies; it knows by itself where the rest is.
+const LOAD_DIR: &str = "/.oh-load";
+const LOADER: &str = "/.oh-load/oh-loader";
+/// Room for the agent.
+const AGENT_ROOM: &str = "32Mi";
+/// The variable with the Pod's uid. The agent keeps `KUBERNETES_…` from commands.
+const UID: &str = "KUBERNETES_OH_UID";
+/// Bytes of a name in the agent's address: the kernel takes 107, `oh-agent/`, a slash and a uid are 46.
+const ADDRESS_NAME: usize = 61;
+
+/// The Pod of `spec`, without its owner.
+pub(crate) fn pod(
+    spec: &SandboxSpec,
+    agent: &AgentPayload,
+    config: &K8sConfig,
+    now: SystemTime,
+) -> Result<Pod> {
+    let bad = |kind, message: String| Error::new(kind, format!("create sandbox {}", spec.name), message);
+    let invalid = |message| bad(ErrorKind::Config, message);
+    spec.image.parse::<Reference>().map_err(|error| {
+        bad(ErrorKind::ImageInvalid, format!("{:?} is no image name: {error}", spec.image))
+    })?;
+    if !spec.mounts.is_empty() {
+        let message = "folders of this machine cannot be in a Pod, which runs on another".to_owned();
+        return Err(bad(ErrorKind::Unsupported, message).hint("copy the files with `oh cp`"));
+    }
+    let resources = resources(&spec.resources).map_err(invalid)?;
+    let (stored, annotations) = labels::store(&spec.labels(&agent.digest, now));
+    let container = |name: &str, command: Vec<String>, mounts| Container {
+        name: name.to_owned(),
+        image: Some(spec.image.clone()),
+        image_pull_policy: Some("IfNotPresent".to_owned()),
+        command: Some(command),
+        resources: Some(resources.clone()),
+        termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
+        volume_mounts: Some(mounts),
+        ..Container::default()
+    };
+    let unpack = container(
+        UNPACK,
+        vec![LOADER.to_owned()],
+        vec![mount("oh-load", LOAD_DIR, true), mount("oh-agent", AGENT_DIR, false)],
+    );
+    let sandbox = Container {
+        env: Some(environment(spec).map_err(invalid)?),
+        ..container(
+            SANDBOX,
+            vec![
+                AGENT_PATH.to_owned(),
+                "serve".to_owned(),
+                address(&spec.name, &format!("$({UID})")),
+                spec.ttl.as_secs().max(1).to_string(),
+            ],
+            vec![mount("oh-agent", AGENT_DIR, true)],
+        )
+    };
+    let names = |names: &[String]| {
+        let references = names.iter().map(|name| LocalObjectReference { name: name.clone() });
+        Some(references.collect::<Vec<_>>()).filter(|all| !all.is_empty())
+    };
+    let tolerations: Vec<_> = config.tolerations.iter().map(toleration).collect();
+    Ok(Pod {
+        metadata: ObjectMeta {
+            name: Some(spec.name.to_string()),
+            labels: Some(stored),
+            annotations: Some(annotations),
+            ..ObjectMeta::default()
+        },
+        spec: Some(PodSpec {
+            init_containers: Some(vec![unpack]),
+            containers: vec![sandbox],
+            volumes: Some(volumes(agent)),
+            restart_policy: Some("Never".to_owned()),
+            // The agent ends at its time; this is for when it cannot. It counts from before the image is pulled.
+            active_deadline_seconds: i64::try_from((spec.ttl + config.start_timeout).as_secs()).ok(),
+            termination_grace_period_seconds: Some(i64::from(GRACE)),
+            automount_service_account_token: Some(false),
+            enable_service_links: Some(false),
+            image_pull_secrets: names(&config.image_pull_secrets),
+            node_selector: Some(node_selector(config, agent)),
+            tolerations: Some(tolerations).filter(|all| !all.is_empty()),
+            security_context: Some(security(spec.user.as_deref()).map_err(|message| {
+                bad(ErrorKind::Unsupported, message).hint("use numbers, as in `1000` or `1000:1000`")
+            })?),
+            ..PodSpec::default()
+        }),
+        status: None,
+    })
+}
+
+/// What makes the Pod go when its run does.
+pub(crate) fn owner(name: &str, uid: &str) -> OwnerReference {
+    OwnerReference {
+        api_version: "coordination.k8s.io/v1".to_owned(),
+        kind: "Lease".to_owned(),
+        name: name.to_owned(),
+        uid: uid.to_owned(),
+        ..OwnerReference::default()
+    }
+}
+
+/// What is executed in a Pod to reach its agent. The address holds the Pod's uid: a Pod that has taken the name of
+/// another one is never talked to in its place, without asking the server first.
+pub(crate) fn bridge(id: &Incarnation) -> [String; 3] {
+    [AGENT_PATH.to_owned(), "bridge".to_owned(), address(&id.name, &id.uid)]
+}
+
+fn address(name: &SandboxName, uid: &str) -> String {
+    let name = name.as_str();
+    format!("{}/{uid}", name.get(..ADDRESS_NAME).unwrap_or(name))
+}
+
+/// `pod` for people to read: without the values of the environment, which may be secrets.
+pub(crate) fn described(pod: &Pod) -> Result<serde_json::Value> {
+    let mut pod = pod.clone();
+    let containers = pod.spec.iter_mut().flat_map(|spec| &mut spec.containers);
+    for variable in containers.flat_map(|container| container.env.iter_mut().flatten()) {
+        if let Some(value) = &mut variable.value {
+            "(hidden)".clone_into(value);
+        }
+    }
+    serde_json::to_value(pod).map_err(|error| {
+        Error::new(ErrorKind::Internal, "describe the sandbox", error.to_string()).caused_by(error)
+    })
+}
+
+fn mount(name: &str, path: &str, read_only: bool) -> VolumeMount {
+    VolumeMount {
+        name: name.to_owned(),
+        mount_path: path.to_owned(),
+        read_only: read_only.then_some(true),
+        ..VolumeMount::default()
+    }
+}
+
+fn volumes(agent: &AgentPayload) -> Vec<Volume> {
+    vec![
+        Volume {
+            name: "oh-load".to_owned(),
+            config_map: Some(ConfigMapVolumeSource {
+                name: payload::name(agent),
+                default_mode: Some(0o555),
+                ..ConfigMapVolumeSource::default()
+            }),
+            ..Volume::default()
+        },
+        Volume {
+            name: "oh-agent".to_owned(),
+            empty_dir: Some(EmptyDirVolumeSource {
+                size_limit: Some(Quantity(AGENT_ROOM.to_owned())),
+                ..EmptyDirVolumeSource::default()
+            }),
+            ..Volume::default()
+        },
+    ]
+}
+
+/// Memory as request and limit, a share of the CPU but no quota, and writable disk.
+fn resources(resources: &Resources) -> Result<ResourceRequirements, String> {
+    let Resources { cpu, memory, ephemeral_storage, pids: _ } = *resources;
+    if !(cpu.is_finite() && cpu > 0.0) {
+        return Err(format!("{cpu} cores are no amount of CPU"));
+    }
+    if memory == 0 || ephemeral_storage == 0 {
+        return Err("0 bytes are no amount of memory or disk".to_owned());
+    }
+    let quantity = |name: &str, amount: String| (name.to_owned(), Quantity(amount));
+    let limits = BTreeMap::from([
+        quantity("memory", memory.to_string()),
+        quantity("ephemeral-storage", ephemeral_storage.to_string()),
+    ]);
+    let mut requests = limits.clone();
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "rounding up is what is wanted, of a positive number"
+    )]
+    requests.extend([quantity("cpu", format!("{}m", (cpu * 1000.0).ceil() as i64))]);
+    Ok(ResourceRequirements {
+        limits: Some(limits),
+        requests: Some(requests),
+        ..ResourceRequirements::default()
+    })
+}
+
+fn node_selector(config: &K8sConfig, agent: &AgentPayload) -> BTreeMap<String, String> {
+    let arch = match agent.arch.as_str() {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    let mut labels = config.node_selector.clone();
+    labels.insert("kubernetes.io/arch".to_owned(), arch.to_owned());
+    labels
+}
+
+fn toleration(toleration: &Toleration) -> PodToleration {
+    let Toleration { key, operator, value, effect } = toleration.clone();
+    PodToleration { key, operator, value, effect, ..PodToleration::default() }
+}
+
+/// Kubernetes takes users by number only; it does not look into the image.
+fn security(user: Option<&str>) -> Result<PodSecurityContext, String> {
+    let number = |text: &str| {
+        let number = text.parse::<u32>().map(i64::from);
+        number.map_err(|_| format!("Kubernetes runs a Pod as a user given by number, and {text:?} is none"))
+    };
+    let (user, group) =
+        match user.map(|user| user.split_once(':').map_or((user, None), |(u, g)| (u, Some(g)))) {
+            Some((user, group)) => (Some(number(user)?), group.map(number).transpose()?),
+            None => (None, None),
+        };
+    Ok(PodSecurityContext {
+        run_as_user: user,
+        run_as_group: group,
+        seccomp_profile: Some(SeccompProfile {
+            type_: "RuntimeDefault".to_owned(),
+            ..SeccompProfile::default()
+        }),
+        ..PodSecurityContext::default()
+    })
+}
+
+fn environment(spec: &SandboxSpec) -> Result<Vec<EnvVar>, String> {
+    let uid = EnvVar {
+        name: UID.to_owned(),
+        value_from: Some(EnvVarSource {
+            field_ref: Some(ObjectFieldSelector {
+                field_path: "metadata.uid".to_owned(),
+                ..ObjectFieldSelector::default()
+            }),
+            ..EnvVarSource::default()
+        }),
+        value: None,
+    };
+    std::iter::once(Ok(uid)).chain(spec.env.iter().map(variable)).collect()
+}
+
+fn variable((name, value): (&String, &String)) -> Result<EnvVar, String> {
+    if name.is_empty() || name.contains(['=', '\0']) {
+        return Err(format!("{name:?} cannot be the name of an environment variable"));
+    }
+    if value.contains('\0') {
+        return Err(format!("the value of the environment variable {name} holds a zero byte"));
+    }
+    // Or Kubernetes puts other variables' values where `$(…)` stands.
+    Ok(EnvVar { name: name.clone(), value: Some(value.replace('$', "$$")), value_from: None })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use oh_runtime_api::{Mount, RunId};
+    use serde_json::json;
+
+    use super::*;
+
+    fn agent() -> AgentPayload {
+        AgentPayload {
+            bytes: "agent".into(),
+            digest: "0123456789abcdef0123".into(),
+            loader: Some("loader".into()),
+            arch: "x86_64".into(),
+        }
+    }
+
+    fn spec() -> SandboxSpec {
+        let name = SandboxName::new("box").unwrap();
+        SandboxSpec {
+            run: Some(RunId::new("nightly").unwrap()),
+            ..SandboxSpec::new(name, "image:1", "me@here", Duration::from_secs(60))
+        }
+    }
+
+    fn made(spec: &SandboxSpec, config: &K8sConfig) -> Result<Pod> {
+        pod(spec, &agent(), config, SystemTime::UNIX_EPOCH + Duration::from_secs(1000))
+    }
+
+    fn rendered(spec: &SandboxSpec, config: &K8sConfig) -> serde_json::Value {
+        serde_json::to_value(made(spec, config).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_whole_pod() {
+        let spec = SandboxSpec { env: [("A".into(), "1=$(B)".into())].into(), ..spec() };
+        let resources = json!({
+            "limits": { "memory": "4294967296", "ephemeral-storage": "10737418240" },
+            "requests": { "cpu": "1000m", "memory": "4294967296", "ephemeral-storage": "10737418240" },
+        });
+        let hash = |value: &str| labels::store(&[("k".to_owned(), value.to_owned())].into()).0["k"].clone();
+        let expected = json!({
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {
+                "name": "box",
+                "labels": {
+                    "oh.sandbox": "box",
+                    "oh.run": "nightly",
+                    "oh.owner": hash("me@here"),
+                    "oh.expires": "1060",
+                    "oh.spec": hash(&spec.digest()),
+                    "oh.agent": "0123456789abcdef0123",
+                    "oh.image": hash("image:1"),
+                },
+                "annotations": { "oh.owner": "me@here", "oh.spec": spec.digest(), "oh.image": "image:1" },
+            },
+            "spec": {
+                "initContainers": [{
+                    "name": "oh-agent",
+                    "image": "image:1",
+                    "imagePullPolicy": "IfNotPresent",
+                    "command": ["/.oh-load/oh-loader"],
+                    "resources": resources,
+                    "terminationMessagePolicy": "FallbackToLogsOnError",
+                    "volumeMounts": [
+                        { "name": "oh-load", "mountPath": "/.oh-load", "readOnly": true },
+                        { "name": "oh-agent", "mountPath": "/.oh" },
+                    ],
+                }],
+                "containers": [{
+                    "name": "sandbox",
+                    "image": "image:1",
+                    "imagePullPolicy": "IfNotPresent",
+                    "command": ["/.oh/oh-agent", "serve", "box/$(KUBERNETES_OH_UID)", "60"],
+                    "env": [
+                        { "name": "KUBERNETES_OH_UID", "valueFrom": { "fieldRef": { "fieldPath": "metadata.uid" } } },
+                        { "name": "A", "value": "1=$$(B)" },
+                    ],
+                    "resources": resources,
+                    "terminationMessagePolicy": "FallbackToLogsOnError",
+                    "volumeMounts": [{ "name": "oh-agent", "mountPath": "/.oh", "readOnly": true }],
+                }],
+                "volumes": [
+                    { "name": "oh-load", "configMap": { "name": payload::name(&agent()), "defaultMode": 0o555 } },
+                    { "name": "oh-agent", "emptyDir": { "sizeLimit": "32Mi" } },
+                ],
+                "restartPolicy": "Never",
+                "activeDeadlineSeconds": 1860,
+                "terminationGracePeriodSeconds": 5,
+                "automountServiceAccountToken": false,
+                "enableServiceLinks": false,
+                "nodeSelector": { "kubernetes.io/arch": "amd64" },
+                "securityContext": { "seccompProfile": { "type": "RuntimeDefault" } },
+            },
+        });
+        assert_eq!(rendered(&spec, &K8sConfig::default()), expected);
+    }
+
+    #[test]
+    fn what_the_cluster_needs_comes_from_the_configuration() {
+        let config = K8sConfig {
+            image_pull_secrets: vec!["registry".into()],
+            node_selector: [("pool".into(), "sandboxes".into())].into(),
+            tolerations: vec![Toleration {
+                key: Some("dedicated".into()),
+                operator: Some("Exists".into()),
+                ..Toleration::default()
+            }],
+            ..K8sConfig::default()
+        };
+        let pod = rendered(&SandboxSpec { user: Some("1000:50".into()), ..spec() }, &config);
+        assert_eq!(pod["spec"]["imagePullSecrets"], json!([{ "name": "registry" }]));
+        assert_eq!(
+            pod["spec"]["nodeSelector"],
+            json!({ "pool": "sandboxes", "kubernetes.io/arch": "amd64" })
+        );
+        assert_eq!(pod["spec"]["tolerations"], json!([{ "key": "dedicated", "operator": "Exists" }]));
+        let security = &pod["spec"]["securityContext"];
+        assert_eq!((&security["runAsUser"], &security["runAsGroup"]), (&json!(1000), &json!(50)));
+    }
+
+    #[test]
+    fn what_cannot_be_right_is_refused() {
+        let default = Resources::default();
+        let mount = Mount { source: "/a".into(), target: "/b".into(), read_only: true };
+        for (spec, kind, word) in [
+            (SandboxSpec { image: String::new(), ..spec() }, ErrorKind::ImageInvalid, "\"\""),
+            (SandboxSpec { image: "UPPER case:1".into(), ..spec() }, ErrorKind::ImageInvalid, "UPPER"),
+            (SandboxSpec { mounts: vec![mount], ..spec() }, ErrorKind::Unsupported, "oh cp"),
+            (SandboxSpec { user: Some("nobody".into()), ..spec() }, ErrorKind::Unsupported, "\"nobody\""),
+            (
+                SandboxSpec { env: [("A=B".into(), "1".into())].into(), ..spec() },
+                ErrorKind::Config,
+                "\"A=B\"",
+            ),
+            (
+                SandboxSpec { resources: Resources { cpu: f64::NAN, ..default }, ..spec() },
+                ErrorKind::Config,
+                "CPU",
+            ),
+            (
+                SandboxSpec { resources: Resources { memory: 0, ..default }, ..spec() },
+                ErrorKind::Config,
+                "memory",
+            ),
+        ] {
+            let error = made(&spec, &K8sConfig::default()).unwrap_err();
+            assert_eq!(error.kind(), kind, "{error}");
+            assert!(error.to_string().contains(word), "{error}");
+        }
+    }
+
+    #[test]
+    fn secrets_stay_out_of_descriptions() {
+        let hidden = SandboxSpec { env: [("TOKEN".into(), "s3cret".into())].into(), ..spec() };
+        let described = described(&made(&hidden, &K8sConfig::default()).unwrap()).unwrap().to_string();
+        assert!(described.contains("TOKEN") && !described.contains("s3cret"), "{described}");
+    }
+
+    #[test]
+    fn addresses_are_of_one_pod_and_fit() {
+        let uid = "01234567-89ab-cdef-0123-456789abcdef";
+        let id = Incarnation { name: SandboxName::new("box").unwrap(), uid: uid.to_owned() };
+        assert_eq!(bridge(&id)[2], format!("box/{uid}"));
+        let long = Incarnation { name: SandboxName::new("x".repeat(63)).unwrap(), ..id };
+        assert_eq!(format!("oh-agent/{}", bridge(&long)[2]).len(), 107);
+    }
+}
