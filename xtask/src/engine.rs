@@ -74,6 +74,7 @@ fn bring_up() -> Result<String> {
 
 /// Starts an engine that outlives us, and waits until it answers.
 fn start() -> Result<String> {
+    remove_stale_pid_files()?;
     let folder = paths::cache()?;
     std::fs::create_dir_all(&folder)?;
     let log = folder.join("dockerd.log");
@@ -105,8 +106,46 @@ fn start() -> Result<String> {
 }
 
 /// Asks it to end, so that it takes its containerd along.
+/// What an engine that was killed leaves behind, and what the next one would take for itself running: a pid file whose
+/// process is gone, not yet reaped, or another program.
+fn remove_stale_pid_files() -> Result<()> {
+    for (file, program) in
+        [("/var/run/docker.pid", "dockerd"), ("/var/run/docker/containerd/containerd.pid", "containerd")]
+    {
+        let Ok(pid) = std::fs::read_to_string(file) else { continue };
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+        if runs(&stat, program) {
+            continue;
+        }
+        ui::note(format!("{file} is of an engine that is gone: removing it"));
+        std::fs::remove_file(file).with_context(|| format!("failed to remove {file}"))?;
+    }
+    Ok(())
+}
+
+/// Whether a line of `/proc/<pid>/stat` is of `program`, alive.
+fn runs(stat: &str, program: &str) -> bool {
+    let Some((name, rest)) = stat.split_once('(').and_then(|(_, rest)| rest.rsplit_once(')')) else {
+        return false;
+    };
+    name == program && !rest.trim_start().starts_with(['Z', 'X'])
+}
+
 fn end(dockerd: &mut Child) -> Result<()> {
     Cmd::new(&["kill", &dockerd.id().to_string()]).quiet()?;
     dockerd.wait()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::runs;
+
+    #[test]
+    fn only_a_living_process_of_that_name_runs() {
+        assert!(runs("42 (dockerd) S 1 42 42 0", "dockerd"));
+        assert!(!runs("42 (dockerd) Z 1 42 42 0", "dockerd"));
+        assert!(!runs("42 (bash) S 1 42 42 0", "dockerd"));
+        assert!(!runs("", "dockerd"));
+    }
 }
