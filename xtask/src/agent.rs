@@ -1,4 +1,4 @@
-//! The static agent.
+//! The static agent, and the loader that unpacks it where only small files can be delivered.
 
 use std::path::{Path, PathBuf};
 
@@ -10,47 +10,58 @@ use crate::{paths, ui};
 /// It goes into every sandbox, and half of this has to fit into a Kubernetes ConfigMap.
 const MAX_BYTES: usize = 2_000_000;
 
-/// Builds the agent for this machine's architecture and returns where it lies.
+/// It lies beside the packed agent in the ConfigMap.
+const MAX_LOADER_BYTES: usize = 32_000;
+/// It has no standard library, so nothing of the C library's start either.
+const LOADER_LINK: [&str; 10] = [
+    "-C",
+    "link-arg=-nostartfiles",
+    "-C",
+    "link-arg=-nostdlib",
+    "-C",
+    "link-arg=-static",
+    "-C",
+    "link-arg=-no-pie",
+    "-C",
+    "relocation-model=static",
+];
+
+/// Builds both for this machine's architecture and returns where the agent lies; the loader is beside it.
 pub(crate) fn build() -> Result<PathBuf> {
-    ui::step("Agent: one static binary", || {
-        let arch = std::env::consts::ARCH;
-        let triple = format!("{arch}-unknown-linux-gnu");
-        // With --target the flags reach the agent alone, not build scripts nor the other binaries' artefacts.
-        Cmd::new(&[
-            "cargo",
-            "build",
-            "-p",
-            "oh-agent",
-            "--bin",
-            "oh-agent",
-            "--no-default-features",
-            "--features",
-            "server",
-            "--profile",
-            "agent",
-            "--target",
-            &triple,
-        ])
+    ui::step("Agent: static binaries", || {
+        let agent = binary("oh-agent", "server", &[], MAX_BYTES)?;
+        binary("oh-loader", "server,loader", &LOADER_LINK, MAX_LOADER_BYTES)?;
+        Ok(agent)
+    })
+}
+
+/// Builds one and places it beside the other binaries of either profile.
+fn binary(name: &str, features: &str, link: &[&str], max: usize) -> Result<PathBuf> {
+    let arch = std::env::consts::ARCH;
+    let triple = format!("{arch}-unknown-linux-gnu");
+    // With --target the flags reach the agent alone, not build scripts nor the other binaries' artefacts.
+    let words = ["cargo", "rustc", "-p", "oh-agent", "--bin", name, "--no-default-features", "--features", features];
+    let rest = ["--profile", "agent", "--target", &triple, "--"];
+    Cmd::new(&[&words[..], &rest[..], link].concat())
         .env("RUSTFLAGS", "-C target-feature=+crt-static")
         .dir(paths::root())
         .run()?;
-        let target = paths::target()?;
-        let built = target.join(&triple).join("agent/oh-agent");
-        let bytes = std::fs::read(&built).with_context(|| format!("failed to read {}", built.display()))?;
-        ensure!(
-            is_static(&bytes)?,
-            "{} needs a dynamic loader: no image can be relied on to have one",
-            built.display()
-        );
-        ensure!(bytes.len() < MAX_BYTES, "the agent has {} bytes, {MAX_BYTES} are allowed", bytes.len());
-        let name = format!("oh-agent-{arch}");
-        for profile in ["debug", "release"] {
-            place(&bytes, &target.join(profile), &name)?;
-        }
-        let placed = target.join("debug").join(&name);
-        ui::note(format!("{}: {} bytes, static", placed.display(), bytes.len()));
-        Ok(placed)
-    })
+    let target = paths::target()?;
+    let built = target.join(&triple).join("agent").join(name);
+    let bytes = std::fs::read(&built).with_context(|| format!("failed to read {}", built.display()))?;
+    ensure!(
+        is_static(&bytes)?,
+        "{} needs a dynamic loader: no image can be relied on to have one",
+        built.display()
+    );
+    ensure!(bytes.len() < max, "{name} has {} bytes, {max} are allowed", bytes.len());
+    let placed_name = format!("{name}-{arch}");
+    for profile in ["debug", "release"] {
+        place(&bytes, &target.join(profile), &placed_name)?;
+    }
+    let placed = target.join("debug").join(&placed_name);
+    ui::note(format!("{}: {} bytes, static", placed.display(), bytes.len()));
+    Ok(placed)
 }
 
 /// Writes an executable, whole or not at all: an evaluation may be reading the old one.

@@ -40,8 +40,8 @@ pub(crate) const ONLY_IN: &[(&str, &[&str], &str)] = &[
     ("kube", &["oh-runtime-k8s"], "Kubernetes is known to its backend"),
     (
         "k8s-openapi",
-        &["oh-runtime-k8s", "oh-cli"],
-        "Kubernetes is known to its backend; the binary chooses the API version",
+        &["oh-runtime-k8s", "oh-cli", "oh-e2e"],
+        "Kubernetes is known to its backend; programs choose the API version",
     ),
     ("figment", &["oh-config"], "configuration has one place"),
     ("clap", &["oh-cli", "xtask"], "libraries have no command line"),

@@ -1,5 +1,7 @@
 //! A Docker engine: found, or installed and started.
 
+pub(crate) mod privileged;
+
 use std::fs::File;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -105,7 +107,6 @@ fn start() -> Result<String> {
     bail!("{why}; the end of {}:\n{}", log.display(), cmd::tail(&said))
 }
 
-/// Asks it to end, so that it takes its containerd along.
 /// What an engine that was killed leaves behind, and what the next one would take for itself running: a pid file whose
 /// process is gone, not yet reaped, or another program.
 fn remove_stale_pid_files() -> Result<()> {
@@ -131,6 +132,7 @@ fn runs(stat: &str, program: &str) -> bool {
     name == program && !rest.trim_start().starts_with(['Z', 'X'])
 }
 
+/// Asks it to end, so that it takes its containerd along.
 fn end(dockerd: &mut Child) -> Result<()> {
     Cmd::new(&["kill", &dockerd.id().to_string()]).quiet()?;
     dockerd.wait()?;

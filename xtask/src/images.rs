@@ -1,13 +1,14 @@
 //! The images of the examples and the tests, each defined once: a Dockerfile under `examples/quickstart/image` or
 //! `tests/images`, and for the backend `local` a folder with the same content.
 
-mod debootstrap;
-mod docker;
+pub(crate) mod debootstrap;
+pub(crate) mod docker;
 mod local;
 
 use anyhow::Result;
 use sha2::{Digest, Sha256};
 
+use crate::examples::Instance;
 use crate::{Runtime, engine, ui};
 
 /// What all others are made from.
@@ -31,8 +32,15 @@ pub(crate) fn run(runtime: Option<Runtime>) -> Result<()> {
     Ok(())
 }
 
+/// What a Docker engine has when they are made.
+pub(crate) fn names() -> Result<Vec<String>> {
+    let mut names: Vec<String> = Instance::all()?.iter().map(Instance::image).collect();
+    names.extend([TEST.to_owned(), TEST_STATIC.to_owned()]);
+    Ok(names)
+}
+
 /// One hash for everything an image is made from: an image that carries it as a label need not be made again.
-fn definition(parts: &[&str]) -> String {
+pub(crate) fn definition(parts: &[&str]) -> String {
     let mut hash = Sha256::new();
     for part in parts {
         hash.update((part.len() as u64).to_le_bytes());

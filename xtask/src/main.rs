@@ -3,6 +3,7 @@
 
 mod agent;
 mod apt;
+mod cluster;
 mod cmd;
 mod deps;
 mod engine;
@@ -50,6 +51,9 @@ enum Task {
     /// A Docker engine to work with
     #[command(subcommand)]
     Engine(EngineTask),
+    /// A Kubernetes cluster to work with, in the Docker engine; OH_TEST_KUBECONFIG names another one instead
+    #[command(subcommand)]
+    Cluster(ClusterTask),
     /// Write the example dataset from its pieces
     Examples {
         /// Write nothing; fail if it is out of date
@@ -66,6 +70,29 @@ enum EngineTask {
     Up,
     /// Say whether one answers
     Status,
+}
+
+#[derive(Subcommand)]
+enum ClusterTask {
+    /// Make sure one answers, making it with kind: the first time without a registry takes a quarter of an hour
+    Up {
+        #[arg(long, default_value_t = cluster::NODES)]
+        nodes: usize,
+        /// Image of the nodes, for another version of Kubernetes; without it kind's official one or one made here
+        #[arg(long)]
+        image: Option<String>,
+    },
+    /// Remove it
+    Down,
+    /// Show its nodes
+    Status,
+    /// Print the path of the file for KUBECONFIG
+    Kubeconfig,
+    /// Copy images of the Docker engine into its nodes
+    Load {
+        /// Without names those of the examples and the tests
+        images: Vec<String>,
+    },
 }
 
 /// The backends the drivers can prepare.
@@ -97,6 +124,13 @@ fn main() -> ExitCode {
         Task::Agent => agent::build().map(drop),
         Task::Engine(EngineTask::Up) => engine::up().map(drop),
         Task::Engine(EngineTask::Status) => engine::status(),
+        Task::Cluster(ClusterTask::Up { nodes, image }) => cluster::up(nodes, image.as_deref()).map(drop),
+        Task::Cluster(ClusterTask::Down) => cluster::down(),
+        Task::Cluster(ClusterTask::Status) => cluster::status(),
+        Task::Cluster(ClusterTask::Kubeconfig) => {
+            cluster::kubeconfig().map(|file| anstream::println!("{}", file.display()))
+        }
+        Task::Cluster(ClusterTask::Load { images }) => cluster::load(&images),
         Task::Examples { check: true } => examples::check(),
         Task::Examples { check: false } => examples::write(),
         Task::Tidy => tidy::run(),

@@ -25,6 +25,13 @@ pub(crate) fn cache() -> Result<PathBuf> {
     Ok(xdg("XDG_CACHE_HOME", ".cache")?.join("oh-images"))
 }
 
+/// Where what a cluster is made of is kept between checkouts, and the file that says where the cluster is.
+pub(crate) fn cluster_cache() -> Result<PathBuf> {
+    let folder = xdg("XDG_CACHE_HOME", ".cache")?.join("oh-cluster");
+    std::fs::create_dir_all(&folder).with_context(|| format!("failed to make {}", folder.display()))?;
+    Ok(folder)
+}
+
 /// Where the backend `local` looks for images.
 pub(crate) fn local_images() -> Result<PathBuf> {
     Ok(xdg("XDG_DATA_HOME", ".local/share")?.join("oh/images"))

@@ -54,6 +54,13 @@ pub(crate) const VARIABLES: &[Variable] = &[
         Meaning::Option("local.image_dir"),
         "where the runtime `local` finds its images",
     ),
+    variable(
+        "KUBECONFIG",
+        Meaning::Option("k8s.kubeconfig"),
+        "kubectl's own: where the cluster is and who we are",
+    ),
+    variable("OH_K8S_CONTEXT", Meaning::Option("k8s.context"), "which entry of the kubeconfig"),
+    variable("OH_K8S_NAMESPACE", Meaning::Option("k8s.namespace"), "where Pods are made"),
     variable("OH_LOG", Meaning::Option("log.level"), "what is logged"),
     variable("DOCKER_HOST", Meaning::Option("docker.host"), "Docker's own: where the engine listens"),
     variable("DOCKER_TLS_VERIFY", Meaning::Flag("docker.tls_verify"), "Docker's own: any value turns TLS on"),

@@ -29,6 +29,8 @@ pub struct Config {
     pub resources: ResourcesConfig,
     /// The runtime `docker`.
     pub docker: DockerConfig,
+    /// The runtime `k8s`.
+    pub k8s: K8sConfig,
     /// The runtime `local`.
     pub local: LocalConfig,
     /// Which image an instance runs in.
@@ -141,6 +143,42 @@ pub struct DockerConfig {
     pub network: Option<String>,
 }
 
+/// The runtime `k8s`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct K8sConfig {
+    /// Files that say where clusters are and who we are, separated by colons; `None` is kubectl's own, or inside a Pod
+    /// its cluster.
+    pub kubeconfig: Option<String>,
+    /// Which entry of them; `None` is their current one.
+    pub context: Option<String>,
+    /// Where Pods are made; `None` is the context's own.
+    pub namespace: Option<String>,
+    /// Secrets of the namespace that registries ask for.
+    pub image_pull_secrets: Vec<String>,
+    /// Labels a node has to have.
+    pub node_selector: BTreeMap<String, String>,
+    /// Taints of nodes that do not matter.
+    pub tolerations: Vec<TolerationConfig>,
+    /// Longest time for a node to have room; more than nothing.
+    #[serde(deserialize_with = "units::positive_duration")]
+    pub schedule_timeout: Duration,
+}
+
+/// A taint of nodes that does not matter, as Kubernetes has it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TolerationConfig {
+    /// The taint's key; `None` is every one.
+    pub key: Option<String>,
+    /// `Exists` or `Equal`; `None` is `Equal`.
+    pub operator: Option<String>,
+    /// The taint's value, for `Equal`.
+    pub value: Option<String>,
+    /// `NoSchedule`, `PreferNoSchedule` or `NoExecute`; `None` is every one.
+    pub effect: Option<String>,
+}
+
 /// The runtime `local`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -248,6 +286,8 @@ choice! {
     RuntimeKind {
         /// Containers of a Docker engine.
         Docker = "docker",
+        /// Pods of a Kubernetes cluster.
+        K8s = "k8s",
         /// Processes in a folder of this machine, without isolation.
         Local = "local",
     }

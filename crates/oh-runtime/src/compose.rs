@@ -5,6 +5,7 @@ use std::sync::Arc;
 use oh_config::{Config, LocalConfig, RuntimeKind};
 use oh_runtime_api::{Backend, Mount, Resources, Result};
 use oh_runtime_docker::{DockerBackend, DockerConfig, PullPolicy};
+use oh_runtime_k8s::{K8sBackend, K8sConfig, Toleration};
 use oh_runtime_local::LocalBackend;
 
 use crate::runtime::Defaults;
@@ -13,6 +14,7 @@ use crate::runtime::Defaults;
 pub(crate) async fn backend(config: &Config) -> Result<Arc<dyn Backend>> {
     Ok(match config.runtime {
         RuntimeKind::Docker => Arc::new(DockerBackend::connect(docker(config)).await?),
+        RuntimeKind::K8s => Arc::new(K8sBackend::connect(k8s(config)).await?),
         RuntimeKind::Local => {
             let LocalConfig { state_dir, image_dir } = config.local.clone();
             Arc::new(LocalBackend::new(oh_runtime_local::LocalConfig { state_dir, image_dir })?)
@@ -33,6 +35,29 @@ fn docker(config: &Config) -> DockerConfig {
         },
         pull_timeout: config.sandbox.start_timeout,
         network: docker.network.clone(),
+    }
+}
+
+fn k8s(config: &Config) -> K8sConfig {
+    let k8s = &config.k8s;
+    K8sConfig {
+        kubeconfig: k8s.kubeconfig.clone(),
+        context: k8s.context.clone(),
+        namespace: k8s.namespace.clone(),
+        image_pull_secrets: k8s.image_pull_secrets.clone(),
+        node_selector: k8s.node_selector.clone(),
+        tolerations: k8s
+            .tolerations
+            .iter()
+            .map(|toleration| Toleration {
+                key: toleration.key.clone(),
+                operator: toleration.operator.clone(),
+                value: toleration.value.clone(),
+                effect: toleration.effect.clone(),
+            })
+            .collect(),
+        schedule_timeout: k8s.schedule_timeout,
+        start_timeout: config.sandbox.start_timeout,
     }
 }
 

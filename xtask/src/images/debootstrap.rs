@@ -9,7 +9,7 @@ use crate::cmd::{self, Cmd};
 use crate::{apt, paths, ui};
 
 /// Changes when this file makes something else of the same packages.
-pub(super) const RECIPE: &str = "bookworm minbase 2";
+pub(crate) const RECIPE: &str = "bookworm minbase 2";
 const SUITE: &str = "bookworm";
 /// What official slim images leave out as well, and what Docker provides itself.
 const LEFT_OUT: [&str; 7] = [
@@ -23,7 +23,7 @@ const LEFT_OUT: [&str; 7] = [
 ];
 
 /// A tar file of a root file system with `packages` (one name a line), made once and kept.
-pub(super) fn tarball(packages: &str) -> Result<PathBuf> {
+pub(crate) fn tarball(packages: &str) -> Result<PathBuf> {
     let cache = paths::cache()?;
     let tarball = cache.join(format!("base-{}.tar", definition(&[packages, RECIPE])));
     if tarball.exists() {

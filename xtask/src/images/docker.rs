@@ -10,7 +10,7 @@ use crate::cmd::{self, Cmd};
 use crate::examples::{self, Instance};
 use crate::{paths, ui};
 
-const LABEL: &str = "oh.definition";
+pub(crate) const LABEL: &str = "oh.definition";
 /// A registry that cannot be reached must not hold up the other way of making the base.
 const PULL_LIMIT: Duration = Duration::from_secs(120);
 const BUILD_LIMIT: Duration = Duration::from_secs(900);
@@ -87,7 +87,7 @@ fn docker_build(image: &str, wanted: &str, dockerfile: &Path, context: &Path) ->
         .quiet()
 }
 
-fn is_built(image: &str, wanted: &str) -> bool {
+pub(crate) fn is_built(image: &str, wanted: &str) -> bool {
     let format = format!("{{{{index .Config.Labels {LABEL:?}}}}}");
     let there = Cmd::new(&["docker", "image", "inspect", "--format", &format, image]).read();
     let built = there.is_ok_and(|label| label == wanted);
