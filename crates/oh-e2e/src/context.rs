@@ -87,7 +87,12 @@ impl Subject {
 
 async fn open(backend: &str, owner: &str) -> Result<Runtime, String> {
     let by = environment::BACKENDS;
-    let overrides = Overrides::new().set("runtime", by, Some(backend)).set("owner", by, Some(owner));
+    let overrides = Overrides::new()
+        .set("runtime", by, Some(backend))
+        .set("owner", by, Some(owner))
+        // A cluster keeps free what a sandbox asks for: many of them have to fit on a small one.
+        .set("resources.cpu", by, Some("0.05"))
+        .set("resources.memory", by, Some("1Gi"));
     let config = oh_config::load(overrides).map_err(|error| describe(&error))?;
     Runtime::open(&config).await.map_err(|error| describe(&error))
 }
@@ -220,11 +225,12 @@ impl Context {
     pub async fn clean_up(&self) -> CaseResult {
         let names = std::mem::take(&mut *self.names.lock().unwrap_or_else(PoisonError::into_inner));
         let Ok(runtime) = self.runtime() else { return Ok(()) };
-        for name in names {
+        let remove = names.into_iter().map(async |name| -> CaseResult {
             for info in runtime.list(&Selector::name(name)).await? {
                 runtime.remove(&info.incarnation).await?;
             }
-        }
-        Ok(())
+            Ok(())
+        });
+        futures::future::try_join_all(remove).await.map(drop)
     }
 }

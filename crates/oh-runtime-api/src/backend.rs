@@ -78,6 +78,8 @@ pub enum SandboxState {
     Running,
     /// Its first process ended; it cannot be used any more.
     Exited,
+    /// The machine it runs on does not answer: nobody knows what it is doing.
+    Unreachable,
 }
 
 impl Display for SandboxState {
@@ -86,6 +88,7 @@ impl Display for SandboxState {
             Self::Created => "created",
             Self::Running => "running",
             Self::Exited => "exited",
+            Self::Unreachable => "unreachable",
         })
     }
 }

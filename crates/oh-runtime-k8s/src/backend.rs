@@ -71,7 +71,11 @@ impl Backend for K8sBackend {
 
     async fn list(&self, which: &Selector) -> Result<Vec<SandboxInfo>> {
         let selected = ListParams::default().labels(&labels::selector(which));
-        let found = self.client.answer(self.client.pods().list(&selected)).await;
+        let list = || {
+            let (pods, selected) = (self.client.pods(), &selected);
+            async move { pods.list(selected).await }
+        };
+        let found = self.client.answer(list).await;
         let found = found.map_err(|error| self.client.error("list the sandboxes", error))?;
         Ok(found.iter().filter_map(evidence::info).collect())
     }

@@ -1,5 +1,7 @@
 //! The connection to a cluster.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
@@ -7,12 +9,19 @@ use k8s_openapi::api::core::v1::{ConfigMap, Event, Pod};
 use kube::Api;
 use kube::api::ListParams;
 use oh_runtime_api::{Error, ErrorKind, Outcome, Result};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::config::K8sConfig;
 use crate::error;
 
 /// How long the server may take to answer. Streams have no such limit, so kube itself has none.
 const ANSWER: Duration = Duration::from_secs(60);
+/// How long a server that has answered before may be away: a control plane that is restarted or replaced takes this long.
+const ABSENCE: Duration = Duration::from_secs(60);
+/// Pause before it is asked again; each one after is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// Longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// A connection to one namespace of one cluster. Cheap to clone.
 #[derive(Clone)]
@@ -20,6 +29,8 @@ pub(crate) struct Client {
     pub(crate) kube: kube::Client,
     pub(crate) namespace: String,
     address: String,
+    /// Whether the server ever answered: one that never did is not there, or not what was meant.
+    met: Arc<AtomicBool>,
 }
 
 impl std::fmt::Debug for Client {
@@ -37,11 +48,16 @@ impl Client {
             let message = format!("the connection to {address} cannot be set up: {error}");
             Error::new(ErrorKind::Config, "reach the Kubernetes cluster", message).caused_by(error)
         })?;
-        Ok(Self { kube, namespace, address })
+        Ok(Self { kube, namespace, address, met: Arc::default() })
     }
 
     pub(crate) fn pods(&self) -> Api<Pod> {
         Api::namespaced(self.kube.clone(), &self.namespace)
+    }
+
+    /// The Pod of this name, as the server has it.
+    pub(crate) async fn get_pod(&self, name: &str) -> kube::Result<Option<Pod>> {
+        self.pods().get_opt(name).await
     }
 
     pub(crate) fn config_maps(&self) -> Api<ConfigMap> {
@@ -56,7 +72,7 @@ impl Client {
     pub(crate) async fn events(&self, uid: &str) -> Vec<Event> {
         let events: Api<Event> = Api::namespaced(self.kube.clone(), &self.namespace);
         let about = ListParams::default().fields(&format!("involvedObject.uid={uid}"));
-        match tokio::time::timeout(ANSWER, events.list(&about)).await {
+        match timeout(ANSWER, events.list(&about)).await {
             Ok(Ok(found)) => {
                 let mut events = found.items;
                 events.sort_by_key(|event| event.last_timestamp.as_ref().map(|time| time.0));
@@ -72,20 +88,39 @@ impl Client {
 
     /// The version the server says it has.
     pub(crate) async fn server_version(&self) -> String {
-        match tokio::time::timeout(ANSWER, self.kube.apiserver_version()).await {
+        match timeout(ANSWER, self.kube.apiserver_version()).await {
             Ok(Ok(version)) => version.git_version,
             _ => "of an unknown version".to_owned(),
         }
     }
 
-    /// The answer to a request, which has to come in time.
-    pub(crate) async fn answer<T>(
-        &self,
-        request: impl Future<Output = kube::Result<T>>,
-    ) -> Result<T, Unanswered> {
-        match tokio::time::timeout(ANSWER, request).await {
-            Ok(answer) => answer.map_err(Unanswered::Error),
-            Err(_) => Err(Unanswered::Late),
+    /// The answer to a request, which has to come in time. A server that has answered before is asked again when it is
+    /// away for a moment, so only requests that may be repeated go through here.
+    pub(crate) async fn answer<T, F>(&self, request: impl Fn() -> F) -> Result<T, Unanswered>
+    where
+        F: Future<Output = kube::Result<T>>,
+    {
+        let started = Instant::now();
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let error = match timeout(ANSWER, request()).await {
+                Ok(Ok(answer)) => {
+                    self.met.store(true, Ordering::Relaxed);
+                    return Ok(answer);
+                }
+                Ok(Err(error)) => error,
+                Err(_) => return Err(Unanswered::Late),
+            };
+            let away = error::away(&error);
+            if !away {
+                self.met.store(true, Ordering::Relaxed);
+            }
+            if !away || !self.met.load(Ordering::Relaxed) || started.elapsed() + pause > ABSENCE {
+                return Err(Unanswered::Error(error));
+            }
+            tracing::debug!(%error, "the Kubernetes API server is away: asking again");
+            sleep(pause).await;
+            pause = (2 * pause).min(LONGEST_PAUSE);
         }
     }
 

@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::backend::K8sBackend;
 use crate::classify::{Prospect, prospect};
+use crate::client::Client;
 use crate::error::one_line;
 use crate::watch::Sight;
 use crate::{compare, evidence, labels, pod, remove};
@@ -66,12 +67,12 @@ async fn claim(backend: &K8sBackend, spec: &SandboxSpec, wanted: &Pod, operation
     let (client, name) = (&backend.client, spec.name.as_str());
     let started = Instant::now();
     while started.elapsed() < CLAIM_LIMIT {
-        match client.answer(client.pods().create(&PostParams::default(), wanted)).await {
+        match client.answer(|| create_pod(client, wanted)).await {
             Ok(made) => return kept(backend, wanted, made, operation).await,
             Err(error) if error.status() == 409 => {}
             Err(error) => return Err(client.error(operation, error)),
         }
-        let found = client.answer(client.pods().get_opt(name)).await;
+        let found = client.answer(|| client.get_pod(name)).await;
         let found = found.map_err(|error| client.error(operation, error))?;
         let adopted =
             found.as_ref().map_or(Ok(Adopted::Leaving), |found| adopt(&spec.name, &spec.digest(), found));
@@ -84,6 +85,10 @@ async fn claim(backend: &K8sBackend, spec: &SandboxSpec, wanted: &Pod, operation
     }
     let message = format!("the Pod {name} is being removed, and does not go");
     Err(Error::new(ErrorKind::Conflict, operation, message).hint("choose another name, or look at its node"))
+}
+
+async fn create_pod(client: &Client, wanted: &Pod) -> kube::Result<Pod> {
+    client.pods().create(&PostParams::default(), wanted).await
 }
 
 /// The uid of `made`, if the server kept all that was `wanted`.

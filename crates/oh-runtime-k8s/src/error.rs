@@ -64,6 +64,15 @@ pub(crate) fn translate(
     translated.caused_by(error)
 }
 
+/// Whether the server, or what stands before it, is not there for now.
+pub(crate) fn away(error: &kube::Error) -> bool {
+    match error {
+        kube::Error::HyperError(_) | kube::Error::Service(_) => true,
+        kube::Error::Api(status) => matches!(status.code, 429 | 502..=504),
+        _ => false,
+    }
+}
+
 /// The kind of a refusal. The server has few statuses; the words tell them apart.
 pub(crate) fn refusal(status: &Status) -> ErrorKind {
     let said = status.message.as_str();

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use futures::AsyncReadExt;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{ContainerState, Pod};
 use kube::api::LogParams;
 use oh_runtime_api::{
     Error, ErrorKind, Evidence, Incarnation, Result, SandboxInfo, SandboxName, SandboxState, label,
@@ -26,7 +26,7 @@ const ANSWER: Duration = Duration::from_secs(5);
 /// # Errors
 /// [`NotFound`](ErrorKind::NotFound), or [`Replaced`](ErrorKind::Replaced) when another one has the name.
 pub(crate) async fn get(client: &Client, id: &Incarnation, operation: &str) -> Result<Pod> {
-    let found = client.answer(client.pods().get_opt(id.name.as_str())).await;
+    let found = client.answer(|| client.get_pod(id.name.as_str())).await;
     match found.map_err(|error| client.error(operation, error))? {
         Some(pod) if pod.metadata.uid.as_ref() == Some(&id.uid) => Ok(pod),
         Some(_) => Err(Error::new(ErrorKind::Replaced, operation, "another sandbox has its name now")),
@@ -61,19 +61,29 @@ pub(crate) fn ended(pod: &Pod) -> bool {
     sandbox_state(pod) == SandboxState::Exited
 }
 
-fn sandbox_state(pod: &Pod) -> SandboxState {
+pub(crate) fn sandbox_state(pod: &Pod) -> SandboxState {
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
     match state(pod, SANDBOX) {
         Some(state) if state.terminated.is_some() => SandboxState::Exited,
         _ if matches!(phase, Some("Failed" | "Succeeded")) => SandboxState::Exited,
+        Some(state) if state.running.is_some() && node_lost(pod) => SandboxState::Unreachable,
         Some(state) if state.running.is_some() => SandboxState::Running,
         _ => SandboxState::Created,
     }
 }
 
+/// Whether nothing of it runs any more, in a Pod that a node has started.
+pub(crate) fn stopped(pod: &Pod) -> bool {
+    let containers = pod.status.as_ref().and_then(|status| status.container_statuses.as_deref());
+    containers.is_some_and(|all| {
+        let ended = |state: &ContainerState| state.terminated.is_some();
+        !all.is_empty() && all.iter().all(|container| container.state.as_ref().is_some_and(ended))
+    })
+}
+
 /// Whether the node stopped telling how the Pod is. The cluster then says that the Pod is not ready, and leaves what the
 /// node said last: that its containers are.
-pub(crate) fn node_lost(pod: &Pod) -> bool {
+fn node_lost(pod: &Pod) -> bool {
     let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
     let is = |kind: &str, status: &str| {
         conditions
@@ -161,6 +171,13 @@ mod tests {
         assert_eq!(info(&pod("Pending", json!({ "waiting": {} }))).unwrap().state, SandboxState::Created);
         let ended = pod("Running", json!({ "terminated": { "exitCode": 0 } }));
         assert_eq!(info(&ended).unwrap().state, SandboxState::Exited, "a sidecar may keep the Pod running");
+        let mut lost = running.clone();
+        lost.status.as_mut().unwrap().conditions = serde_json::from_value(json!([
+            { "type": "Ready", "status": "False" }, { "type": "ContainersReady", "status": "True" }
+        ]))
+        .unwrap();
+        assert_eq!(info(&lost).unwrap().state, SandboxState::Unreachable);
+        assert!(stopped(&ended) && !stopped(&running) && !stopped(&pod("Pending", json!({ "waiting": {} }))));
         let mut other = running.clone();
         other.metadata.name = Some("other".to_owned());
         assert_eq!(info(&other), None);

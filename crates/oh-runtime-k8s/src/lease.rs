@@ -67,8 +67,16 @@ async fn make(client: &Client, name: String, run: &RunId, owner: &str) -> Result
         },
         spec: Some(LeaseSpec { holder_identity: Some(owner.to_owned()), ..LeaseSpec::default() }),
     };
-    let made = match client.answer(client.leases().create(&PostParams::default(), &lease)).await {
-        Err(error) if error.status() == 409 => client.answer(client.leases().get(&name)).await,
+    let create = || {
+        let (leases, lease) = (client.leases(), &lease);
+        async move { leases.create(&PostParams::default(), lease).await }
+    };
+    let get = || {
+        let (leases, name) = (client.leases(), &name);
+        async move { leases.get(name).await }
+    };
+    let made = match client.answer(create).await {
+        Err(error) if error.status() == 409 => client.answer(get).await,
         made => made,
     };
     let made = made.map_err(|error| client.error(operation.as_str(), error))?;

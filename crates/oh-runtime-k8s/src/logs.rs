@@ -24,7 +24,7 @@ pub(crate) async fn open(client: &Client, id: &Incarnation, options: LogOptions)
         ..LogParams::default()
     };
     let pods = client.pods();
-    let opened = client.answer(pods.log_stream(id.name.as_str(), &params)).await;
+    let opened = client.answer(|| pods.log_stream(id.name.as_str(), &params)).await;
     let log = match opened {
         Ok(log) => log,
         Err(error) if says(&error, "is waiting to start") => return Ok(stream::empty().boxed()),

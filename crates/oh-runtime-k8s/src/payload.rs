@@ -92,7 +92,7 @@ async fn deliver(client: &Client, agent: &AgentPayload) -> Result<()> {
         ),
         data: None,
     };
-    let made = client.answer(client.config_maps().create(&PostParams::default(), &object)).await;
+    let made = client.answer(|| make(client, &object)).await;
     match made {
         Ok(_) => Ok(()),
         Err(error) if error.status() == 409 => match get(client, &name).await? {
@@ -107,8 +107,16 @@ async fn deliver(client: &Client, agent: &AgentPayload) -> Result<()> {
 }
 
 async fn get(client: &Client, name: &str) -> Result<Option<ConfigMap>> {
-    let found = client.answer(client.config_maps().get_opt(name)).await;
+    let found = client.answer(|| look(client, name)).await;
     found.map_err(|error| client.error(OPERATION, error))
+}
+
+async fn make(client: &Client, object: &ConfigMap) -> kube::Result<ConfigMap> {
+    client.config_maps().create(&PostParams::default(), object).await
+}
+
+async fn look(client: &Client, name: &str) -> kube::Result<Option<ConfigMap>> {
+    client.config_maps().get_opt(name).await
 }
 
 fn pack(bytes: &[u8]) -> std::io::Result<Vec<u8>> {

@@ -7,6 +7,7 @@ use oh_runtime_api::{DeleteReport, Error, ErrorKind, Result};
 use tokio::time::Instant;
 
 use crate::backend::K8sBackend;
+use crate::evidence;
 use crate::pod::GRACE;
 use crate::watch::Sight;
 
@@ -33,7 +34,16 @@ pub(crate) async fn remove(
     let mut forced = false;
     loop {
         changes.borrow_and_update();
-        let mut look = matches!(backend.watch.sight(name, uid), Sight::Absent);
+        let sight = backend.watch.sight(name, uid);
+        let mut look = matches!(sight, Sight::Absent);
+        if let Sight::Pod(pod) = sight
+            && !forced
+            && evidence::stopped(&pod)
+        {
+            // Nothing runs any more. What is left is the node's bookkeeping, which it does every ten seconds.
+            delete(backend, name, uid, 0, operation).await?;
+            forced = true;
+        }
         if !look {
             tokio::select! {
                 _ = changes.changed() => {}
@@ -41,7 +51,8 @@ pub(crate) async fn remove(
             }
         }
         if look {
-            let found = client.answer(client.pods().get_metadata_opt(name)).await;
+            let pods = client.pods();
+            let found = client.answer(|| pods.get_metadata_opt(name)).await;
             let found = found.map_err(|error| client.error(operation, error))?;
             if found.is_none_or(|found| found.metadata.uid.as_deref() != Some(uid)) {
                 return Ok(DeleteReport::Deleted);
@@ -74,7 +85,8 @@ async fn delete(backend: &K8sBackend, name: &str, uid: &str, grace: u32, operati
         preconditions: Some(only),
         ..DeleteParams::default()
     };
-    match client.answer(client.pods().delete(name, &how)).await {
+    let pods = client.pods();
+    match client.answer(|| pods.delete(name, &how)).await {
         Ok(_) => Ok(true),
         // Another one has the name.
         Err(error) if matches!(error.status(), 404 | 409) => Ok(false),

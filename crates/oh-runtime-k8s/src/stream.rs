@@ -10,7 +10,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use futures::{Sink, Stream};
 use kube::api::{AttachParams, Request};
 use kube::core::Status;
-use oh_runtime_api::{Duplex, Error, ErrorKind, Incarnation, Outcome, Result};
+use oh_runtime_api::{Duplex, Error, ErrorKind, Incarnation, Outcome, Result, SandboxState};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
@@ -44,7 +44,7 @@ pub(crate) async fn open(client: &Client, id: &Incarnation) -> Result<Box<dyn Du
     let request = Request::new(path).exec(id.name.as_str(), pod::bridge(id), &params).map_err(|error| {
         Error::new(ErrorKind::Internal, operation.as_str(), error.to_string()).caused_by(error)
     })?;
-    match client.answer(client.kube.connect(request)).await {
+    match client.answer(|| client.kube.connect(request.clone())).await {
         Ok(connection) => {
             let closes = connection.supports_stream_close();
             Ok(Box::new(Bridge::new(operation, connection.into_stream(), closes)))
@@ -68,7 +68,7 @@ async fn refused(client: &Client, id: &Incarnation, operation: String, unanswere
     if evidence::ended(&pod) {
         return Error::new(ErrorKind::Ended, operation, "the sandbox ended");
     }
-    if evidence::node_lost(&pod) {
+    if evidence::sandbox_state(&pod) == SandboxState::Unreachable {
         return Error::new(ErrorKind::NodeLost, operation, "the sandbox's node does not answer any more");
     }
     // The container may not have started yet, the node may be busy.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use oh_runtime_api::{
     AgentInfo, Backend, BoxRead, CommandSpec, DeleteReport, Error, ErrorKind, FileEntry, Incarnation,
-    Process, Result, Sandbox,
+    Outcome, Process, Result, Sandbox,
 };
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -18,7 +18,7 @@ use crate::connection::Connection;
 use crate::trouble::{self, Fate};
 
 /// How long a request tries to reach the agent again after the stream broke.
-const RECONNECT: Duration = Duration::from_secs(15);
+const RECONNECT: Duration = Duration::from_secs(60);
 /// Pause before the second attempt; each one after is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 /// Longest pause.
@@ -62,7 +62,9 @@ impl Attached {
         if let Some(connection) = current.connection.as_ref().filter(|open| !open.client().is_closed()) {
             return Ok(Arc::clone(connection));
         }
-        let connection = self.open(deadline).await.map_err(|error| error.in_operation(self.operation()))?;
+        // Whatever broke while connecting, no command was sent.
+        let not_started = |error: Error| error.in_operation(self.operation()).outcome_is(Outcome::NotStarted);
+        let connection = self.open(deadline).await.map_err(not_started)?;
         let boot = connection.client().info().boot;
         if *current.boot.get_or_insert(boot) != boot {
             let message = "its agent was started again meanwhile: what ran before is gone";

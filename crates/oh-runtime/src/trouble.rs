@@ -2,16 +2,20 @@
 
 use std::time::Duration;
 
+use oh_agent::client::Client;
 use oh_runtime_api::{Backend, Error, ErrorKind, Evidence, Incarnation, SandboxState, Selector};
+use tokio::time::{Instant, sleep, timeout};
 
-/// Between two looks. A backend learns of an end a little after the stream broke, and of a removal a little after
-/// the end.
-const PAUSES: [Duration; 4] = [
-    Duration::from_millis(50),
-    Duration::from_millis(150),
-    Duration::from_millis(300),
-    Duration::from_millis(500),
-];
+/// Before the second look; each pause after is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// Longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+/// A backend learns of a removal a little after the end.
+const ENDED: Duration = Duration::from_secs(1);
+/// A cluster takes this long to notice that a machine does not answer, and a control plane to be there again.
+const LIMIT: Duration = Duration::from_secs(90);
+/// How long the agent may take to answer.
+const ANSWER: Duration = Duration::from_secs(10);
 /// Most bytes of a log that go into an error.
 const LAST_WORDS: usize = 2048;
 
@@ -24,6 +28,8 @@ pub(crate) enum Fate {
     Deleted,
     /// Another sandbox has its name.
     Replaced,
+    /// The machine it runs on does not answer.
+    Unreachable,
     /// Its first process ended.
     Ended(Option<Evidence>),
     /// The backend cannot tell.
@@ -42,23 +48,38 @@ pub(crate) async fn look(backend: &dyn Backend, id: &Incarnation) -> Fate {
             Err(error) if error.kind() == ErrorKind::NotFound => Fate::Deleted,
             Err(_) => Fate::Ended(None),
         },
+        Some(info) if info.state == SandboxState::Unreachable => Fate::Unreachable,
         Some(_) => Fate::Runs,
         None if found.is_empty() => Fate::Deleted,
         None => Fate::Replaced,
     }
 }
 
-/// Looks until the backend has had time to notice.
+/// Looks until it is certain, or nothing new can be expected. What the backend says may be old: only an agent that
+/// answers is certain to run.
 pub(crate) async fn settled(backend: &dyn Backend, id: &Incarnation) -> Fate {
-    let mut fate = look(backend, id).await;
-    for pause in PAUSES {
-        if matches!(fate, Fate::Deleted | Fate::Replaced) {
-            break;
+    let started = Instant::now();
+    let mut ended_since = None;
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let fate = look(backend, id).await;
+        let certain = match &fate {
+            Fate::Deleted | Fate::Replaced | Fate::Unreachable => true,
+            Fate::Ended(_) => ended_since.get_or_insert_with(Instant::now).elapsed() >= ENDED,
+            Fate::Runs => answers(backend, id).await,
+            Fate::Unknown(_) => false,
+        };
+        if certain || started.elapsed() >= LIMIT {
+            return fate;
         }
-        tokio::time::sleep(pause).await;
-        fate = look(backend, id).await;
+        sleep(pause).await;
+        pause = (2 * pause).min(LONGEST_PAUSE);
     }
-    fate
+}
+
+async fn answers(backend: &dyn Backend, id: &Incarnation) -> bool {
+    let connect = async { Client::connect(backend.open_stream(id).await?).await };
+    matches!(timeout(ANSWER, connect).await, Ok(Ok(_)))
 }
 
 impl Fate {
@@ -71,6 +92,10 @@ impl Fate {
             Self::Unknown(why) => return lost.context("backend", why.as_str()),
             Self::Deleted => because(ErrorKind::Deleted, "the sandbox was removed".into()),
             Self::Replaced => because(ErrorKind::Replaced, "another sandbox has its name now".into()),
+            Self::Unreachable => because(
+                ErrorKind::NodeLost,
+                "the machine the sandbox runs on does not answer: what ran in it may still run".into(),
+            ),
             Self::Ended(None) => because(ended, "the sandbox ended".into()),
             Self::Ended(Some(evidence)) if evidence.oom_killed => {
                 let message = "the sandbox was killed: it used more memory than it may";

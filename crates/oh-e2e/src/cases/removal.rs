@@ -17,7 +17,7 @@ const GONE: &[ErrorKind] = &[ErrorKind::Deleted, ErrorKind::NotFound];
 /// What a sandbox says that ended by itself; whether it is still listed is the backend's affair.
 const ENDED: &[ErrorKind] = &[ErrorKind::Ended, ErrorKind::Deleted, ErrorKind::NotFound];
 /// Shorter is less than a sandbox may need to start on a busy machine.
-const SHORT: Duration = Duration::from_secs(6);
+const SHORT: Duration = Duration::from_secs(15);
 
 pub(super) fn cases() -> Vec<Case> {
     vec![
