@@ -9,7 +9,7 @@ use anyhow::Result;
 use sha2::{Digest, Sha256};
 
 use crate::examples::Instance;
-use crate::{Runtime, engine, ui};
+use crate::{Runtime, cluster, engine, ui};
 
 /// What all others are made from.
 const BASE: &str = "oh-base:1";
@@ -20,14 +20,23 @@ const TEST_STATIC: &str = "oh-test-static:1";
 
 /// Makes them for one backend, or for all that can run here.
 pub(crate) fn run(runtime: Option<Runtime>) -> Result<()> {
-    let docker = runtime.map_or_else(engine::answers, |runtime| runtime == Runtime::Docker);
-    if docker {
-        ui::step("Images for docker", docker::build)?;
-    } else if runtime.is_none() {
-        ui::note("no Docker engine answers: no images for it (`cargo xtask engine up`)");
-    }
-    if runtime != Some(Runtime::Docker) {
+    let wants = |one| runtime.is_none_or(|runtime| runtime == one);
+    if wants(Runtime::Local) {
         ui::step("Images for local", local::build)?;
+    }
+    if runtime.is_none() && !engine::answers() {
+        ui::note("no Docker engine answers: no images for it (`cargo xtask engine up`)");
+        return Ok(());
+    }
+    if wants(Runtime::Docker) || wants(Runtime::K8s) {
+        ui::step("Images for docker", docker::build)?;
+    }
+    if runtime.is_none() && cluster::Cluster::find().is_err() {
+        ui::note("no cluster answers: no images for it (`cargo xtask cluster up`)");
+        return Ok(());
+    }
+    if wants(Runtime::K8s) {
+        cluster::load(&[])?;
     }
     Ok(())
 }

@@ -34,15 +34,20 @@ enum Task {
         #[arg(long)]
         runtime: Option<Runtime>,
     },
+    /// One example from the prediction to the grade, on a backend that is brought up where it is missing
+    Smoke {
+        #[arg(long)]
+        runtime: Runtime,
+    },
     /// All checks and tests, bringing up what they need; the last line counts the stages
     Test {
-        /// Leave out what needs a Docker engine
+        /// Leave out what needs a Docker engine, and so the cluster in it
         #[arg(long)]
         fast: bool,
     },
     /// Make the images of the examples and the tests, where they are missing or out of date
     Images {
-        /// For which backend; without it local, and docker if an engine answers
+        /// For which backend; without it local, docker if an engine answers, and k8s if a cluster does
         #[arg(long)]
         runtime: Option<Runtime>,
     },
@@ -99,17 +104,19 @@ enum ClusterTask {
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Runtime {
     Docker,
+    K8s,
     Local,
 }
 
 impl Runtime {
     /// Every backend.
-    const ALL: [Self; 2] = [Self::Local, Self::Docker];
+    const ALL: [Self; 3] = [Self::Local, Self::Docker, Self::K8s];
 
     /// As `OH_RUNTIME` spells it.
     fn name(self) -> &'static str {
         match self {
             Self::Docker => "docker",
+            Self::K8s => "k8s",
             Self::Local => "local",
         }
     }
@@ -118,6 +125,7 @@ impl Runtime {
 fn main() -> ExitCode {
     let done = match Args::parse().task {
         Task::Quickstart { runtime } => quickstart::run(runtime),
+        Task::Smoke { runtime } => quickstart::smoke(runtime),
         // The table has said why, and its last line is the count.
         Task::Test { fast } => return if test::run(fast) { ExitCode::SUCCESS } else { ExitCode::FAILURE },
         Task::Images { runtime } => images::run(runtime),

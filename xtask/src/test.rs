@@ -7,10 +7,12 @@ use anyhow::{Result, bail};
 use cargo_metadata::{MetadataCommand, TargetKind};
 
 use crate::cmd::{self, Cmd};
-use crate::{Runtime, agent, engine, images, paths, quickstart, tidy, ui};
+use crate::{Runtime, agent, cluster, engine, images, paths, quickstart, tidy, ui};
 
 /// The test binary with one list of cases for every backend.
 const CONFORMANCE: &str = "conformance";
+/// Cases at once: most of the time they wait for the cluster.
+const CASES: &str = "8";
 
 enum Outcome {
     Passed,
@@ -76,8 +78,11 @@ pub(crate) fn run(fast: bool) -> bool {
     let agent = stages.run("agent", agent::build);
     let oh = stages.run("oh", quickstart::build_oh);
     let docker = docker(&mut stages, fast);
+    let k8s = docker
+        && stages.run("cluster", || cluster::up(cluster::NODES, None)).is_some()
+        && stages.run("images-k8s", || images::run(Some(Runtime::K8s))).is_some();
     let local = stages.run("images-local", || images::run(Some(Runtime::Local))).is_some();
-    let backends: Vec<&str> = [(local, Runtime::Local), (docker, Runtime::Docker)]
+    let backends: Vec<&str> = [(local, Runtime::Local), (docker, Runtime::Docker), (k8s, Runtime::K8s)]
         .iter()
         .filter(|(is, _)| *is)
         .map(|(_, r)| r.name())
@@ -88,11 +93,13 @@ pub(crate) fn run(fast: bool) -> bool {
         // Where the unit stage skipped them, for want of an agent and images.
         (Some(agent), false) => {
             stages.run("backends", || {
-                let tests = backends.iter().flat_map(|backend| match *backend {
-                    "docker" => ["-p", "oh-runtime-docker", "--test", "engine"],
-                    _ => ["-p", "oh-runtime-local", "--test", "namespaces"],
+                let tests = backends.iter().filter_map(|backend| match *backend {
+                    "docker" => Some(["-p", "oh-runtime-docker", "--test", "engine"]),
+                    "local" => Some(["-p", "oh-runtime-local", "--test", "namespaces"]),
+                    _ => None,
                 });
-                on(cargo(&[&["test"], &tests.collect::<Vec<_>>()[..]].concat()), &backends, agent).run()
+                let tests: Vec<&str> = tests.flatten().collect();
+                on(cargo(&[&["test"], &tests[..]].concat()), &backends, agent)?.run()
             });
         }
     }
@@ -107,7 +114,7 @@ pub(crate) fn run(fast: bool) -> bool {
         (None, _) => stages.skip("e2e", "there is no agent"),
         (_, None) => stages.skip("e2e", "there is no oh"),
         (Some(agent), Some(())) => {
-            stages.run("e2e", || on(e2e(&end_to_end_tests()?), &backends, agent).run());
+            stages.run("e2e", || on(e2e(&end_to_end_tests()?), &backends, agent)?.run());
         }
     }
     if cmd::works(&["cargo", "deny", "--version"]) {
@@ -133,8 +140,8 @@ fn docker(stages: &mut Stages, fast: bool) -> bool {
 /// The suite, and that the committed table of parity says what it found; a table of some backends would not.
 fn conformance(backends: &[&str], agent: &PathBuf) -> Result<()> {
     let report = paths::target()?.join("conformance.json");
-    let suite = cargo(&["test", "-p", "oh-e2e", "--test", CONFORMANCE]).env("OH_E2E_REPORT", &report);
-    on(suite, backends, agent).run()?;
+    let suite = cargo(&["test", "-p", "oh-e2e", "--test", CONFORMANCE, "--", "--test-threads", CASES]);
+    on(suite.env("OH_E2E_REPORT", &report), backends, agent)?.run()?;
     if backends.len() < Runtime::ALL.len() {
         return Ok(());
     }
@@ -158,9 +165,13 @@ fn e2e(tests: &[String]) -> Cmd {
     cargo(&[run, &["-p", "oh-e2e", "--lib"], &tests].concat())
 }
 
-/// Tells tests which backends to run on and where the agent is.
-fn on(cmd: Cmd, backends: &[&str], agent: &PathBuf) -> Cmd {
-    cmd.env("OH_AGENT", agent).env("OH_E2E_BACKENDS", backends.join(","))
+/// Tells tests which backends to run on, and where the agent and the cluster are.
+fn on(cmd: Cmd, backends: &[&str], agent: &PathBuf) -> Result<Cmd> {
+    let cmd = cmd.env("OH_AGENT", agent).env("OH_E2E_BACKENDS", backends.join(","));
+    if backends.contains(&Runtime::K8s.name()) {
+        return Ok(cmd.env("KUBECONFIG", cluster::kubeconfig()?));
+    }
+    Ok(cmd)
 }
 
 /// The integration tests of oh-e2e, but for the conformance suite.

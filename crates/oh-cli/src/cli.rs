@@ -31,7 +31,7 @@ pub(crate) struct Cli {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Options of every command")]
 pub(crate) struct Global {
-    /// Where sandboxes run: docker or local.
+    /// Where sandboxes run: docker, k8s or local.
     #[arg(long, global = true, value_name = "BACKEND")]
     pub(crate) runtime: Option<String>,
     /// Read this configuration file instead of the one found.

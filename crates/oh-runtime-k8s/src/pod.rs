@@ -225,9 +225,12 @@ fn toleration(toleration: &Toleration) -> PodToleration {
     PodToleration { key, operator, value, effect, ..PodToleration::default() }
 }
 
-/// Kubernetes takes users by number only; it does not look into the image.
+/// Kubernetes takes users by number only; it does not look into the image. One name is the same number everywhere.
 fn security(user: Option<&str>) -> Result<PodSecurityContext, String> {
     let number = |text: &str| {
+        if text == "root" {
+            return Ok(0);
+        }
         let number = text.parse::<u32>().map(i64::from);
         number.map_err(|_| format!("Kubernetes runs a Pod as a user given by number, and {text:?} is none"))
     };

@@ -12,9 +12,9 @@ use crate::pod::GRACE;
 use crate::watch::Sight;
 
 /// After this long the node is taken for lost, and the Pod is removed without it.
-const LOST: Duration = Duration::from_secs(60);
+const LOST: Duration = Duration::from_secs(30);
 /// How long a removal without the node may take.
-const LIMIT: Duration = Duration::from_secs(90);
+const LIMIT: Duration = Duration::from_secs(60);
 /// Between two looks when the watch says nothing.
 const LOOK: Duration = Duration::from_secs(2);
 
