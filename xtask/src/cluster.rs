@@ -7,6 +7,7 @@ mod load;
 mod network;
 mod node;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -198,6 +199,16 @@ pub(crate) fn status() -> Result<()> {
     ui::note(cluster.kubectl(&["get", "nodes", "-o", "wide"])?);
     ui::note(format!("KUBECONFIG={}", cluster.kubeconfig.display()));
     Ok(())
+}
+
+/// The search path, with a kubectl in it.
+pub(crate) fn path() -> Result<OsString> {
+    #[expect(clippy::disallowed_methods, reason = "not a setting of ours")]
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let kubectl = kubectl()?;
+    let Some(folder) = kubectl.parent().filter(|folder| folder.is_absolute()) else { return Ok(path) };
+    let folders = std::env::split_paths(&path).chain([folder.to_owned()]);
+    Ok(std::env::join_paths(folders)?)
 }
 
 /// The user's kubectl, or the one that was built with the node image.

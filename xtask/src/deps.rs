@@ -37,7 +37,11 @@ pub(crate) const ONLY_IN: &[(&str, &[&str], &str)] = &[
         &["oh-runtime-docker", "oh-builder"],
         "Docker is known to its backend and to the image builder",
     ),
-    ("kube", &["oh-runtime-k8s"], "Kubernetes is known to its backend"),
+    (
+        "kube",
+        &["oh-runtime-k8s", "oh-e2e"],
+        "Kubernetes is known to its backend; the bench measures kube's own exec",
+    ),
     (
         "k8s-openapi",
         &["oh-runtime-k8s", "oh-cli", "oh-e2e"],

@@ -3,6 +3,7 @@
 
 mod agent;
 mod apt;
+mod bench;
 mod cluster;
 mod cmd;
 mod deps;
@@ -15,6 +16,7 @@ mod test;
 mod tidy;
 mod ui;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -38,6 +40,18 @@ enum Task {
     Smoke {
         #[arg(long)]
         runtime: Runtime,
+    },
+    /// Measure speed beside the engines' own tools, on engines that are brought up where they are missing
+    Bench {
+        /// On these engines only
+        #[arg(long)]
+        runtime: Vec<Runtime>,
+        /// Runs of each command
+        #[arg(long, default_value_t = 200)]
+        runs: usize,
+        /// Also write the comparisons to this file
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
     },
     /// All checks and tests, bringing up what they need; the last line counts the stages
     Test {
@@ -126,6 +140,7 @@ fn main() -> ExitCode {
     let done = match Args::parse().task {
         Task::Quickstart { runtime } => quickstart::run(runtime),
         Task::Smoke { runtime } => quickstart::smoke(runtime),
+        Task::Bench { runtime, runs, json } => bench::run(&runtime, runs, json.as_deref()),
         // The table has said why, and its last line is the count.
         Task::Test { fast } => return if test::run(fast) { ExitCode::SUCCESS } else { ExitCode::FAILURE },
         Task::Images { runtime } => images::run(runtime),

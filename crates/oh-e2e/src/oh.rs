@@ -65,15 +65,16 @@ pub struct Running {
 }
 
 impl Oh {
-    /// `oh` on this backend, with the settings of the test's own environment that name the agent, the engine and the
-    /// home folder, and no others.
+    /// `oh` on this backend, with the settings of the test's own environment that name the agent, the engine, the
+    /// cluster and the home folder, and the configuration of the tests.
     ///
     /// # Errors
     /// See [`binary`].
     pub fn new(backend: &str) -> Result<Self, String> {
         let mut command = Command::new(binary()?);
         command.env_clear().env("OH_RUNTIME", backend);
-        for name in ["PATH", "HOME", "XDG_DATA_HOME", "DOCKER_HOST", "OH_AGENT"] {
+        command.env("OH_CONFIG", environment::root().join("tests/oh.toml"));
+        for name in ["PATH", "HOME", "XDG_DATA_HOME", "DOCKER_HOST", "KUBECONFIG", "OH_AGENT"] {
             if let Some(value) = environment::variable(name) {
                 command.env(name, value);
             }

@@ -41,6 +41,11 @@ async fn they_hold_the_agents_lines_in_order(cx: &Context) -> CaseResult {
     for program in ["true", "false", "id"] {
         sandbox.start(CommandSpec::new([program])).await?.wait().await?;
     }
+    // The engine takes them from the agent in its own time.
+    until("the last line", || async {
+        Ok(read(cx.runtime()?, name, LogOptions::default()).await?.contains("command 3 ended"))
+    })
+    .await?;
     let log = read(cx.runtime()?, name, LogOptions::default()).await?;
     check(log.ends_with('\n'), format!("it ends amid a line: {log:?}"))?;
     let place = |what: &str| log.find(what);

@@ -1,0 +1,88 @@
+//! How fast a sandbox is, beside what its users would take otherwise, in the same run on the same machine.
+//! `cargo xtask bench` brings up what it needs.
+
+mod copying;
+mod creating;
+mod executing;
+mod peer;
+mod result;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use oh_config::Overrides;
+use oh_runtime::{RunId, Runtime, SandboxExt, SandboxName, SandboxSpec};
+
+use peer::Engine;
+use result::Table;
+
+const USAGE: &str = "usage: bench RUNS JSON-FILE|- BACKEND…";
+const IMAGE: &str = "oh-test:1";
+/// The sandbox ends by itself after this long when the bench was killed.
+const TTL: Duration = Duration::from_secs(60 * 60);
+
+/// A measurement that cannot be had, and why.
+type Outcome<T = ()> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (runs, json, backends) = match arguments.as_slice() {
+        [runs, json, backends @ ..] if !backends.is_empty() => match runs.parse::<usize>() {
+            Ok(runs) if runs > 0 => (runs, json, backends),
+            _ => return fail(&format!("{runs:?} is no number of runs\n{USAGE}")),
+        },
+        _ => return fail(USAGE),
+    };
+    let mut table = Table::default();
+    let mut failed = false;
+    for name in backends {
+        let Some(engine) = Engine::named(name) else {
+            return fail(&format!("nothing is known to compare {name} with: docker and k8s are\n{USAGE}"));
+        };
+        // What was measured before is worth having.
+        if let Err(error) = measure(engine, runs, &mut table).await {
+            eprintln!("{name}: {error}");
+            failed = true;
+        }
+    }
+    println!("{table}");
+    if json != "-"
+        && let Err(error) = std::fs::write(json, table.json())
+    {
+        return fail(&format!("failed to write {json}: {error}"));
+    }
+    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn fail(message: &str) -> ExitCode {
+    eprintln!("{message}");
+    ExitCode::FAILURE
+}
+
+async fn measure(engine: Engine, runs: usize, table: &mut Table) -> Outcome {
+    let overrides = Overrides::new()
+        .set("runtime", "bench", Some(engine.name()))
+        .set("resources.cpu", "bench", Some("0.1"))
+        .set("resources.memory", "bench", Some("2Gi"));
+    let runtime = Runtime::open(&oh_config::load(overrides)?).await?;
+    let run = RunId::new(format!("bench-{}", std::process::id()))?;
+    let spec = |what: &str| {
+        let name = SandboxName::derive(&run, what);
+        SandboxSpec { run: Some(run.clone()), ttl: TTL, ..runtime.spec(name, IMAGE) }
+    };
+    table.conditions(format!("{}; {runs} runs of each command, in turn; image {IMAGE}", engine.version()?));
+    let sandbox = runtime.create(&spec("bench")).await?;
+    let name = sandbox.incarnation().name.to_string();
+    // The peers need the same sandbox, by the name their tools know.
+    let measured = async {
+        sandbox.run(oh_runtime::CommandSpec::new(["true"])).await?;
+        let bed = peer::Bed::new(engine, name).await?;
+        executing::measure(&bed, &*sandbox, runs, table).await?;
+        copying::measure(&bed, table).await?;
+        creating::measure(engine, &runtime, &spec, table).await
+    };
+    let measured = measured.await;
+    sandbox.close().await?;
+    measured
+}

@@ -1,0 +1,58 @@
+//! Speed beside the engines' own tools. A peer of the same run is the measure; no time is a test.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::cmd::Cmd;
+use crate::{Runtime, agent, cluster, engine, images, paths, ui};
+
+/// Builds with optimization, and measures on the engines named, or on both.
+pub(crate) fn run(runtimes: &[Runtime], runs: usize, json: Option<&Path>) -> Result<()> {
+    let all = [Runtime::Docker, Runtime::K8s];
+    let runtimes = if runtimes.is_empty() { &all[..] } else { runtimes };
+    agent::build()?;
+    ui::step("oh and the bench, optimized", || {
+        let words = ["cargo", "build", "--release", "-p", "oh-cli", "-p", "oh-e2e", "--bin", "oh", "--bin", "bench"];
+        Cmd::new(&words).dir(paths::root()).run()
+    })?;
+    let mut kubeconfig = None;
+    for runtime in runtimes {
+        match runtime {
+            Runtime::K8s => {
+                kubeconfig = Some(cluster::up(cluster::NODES, None)?.kubeconfig().to_owned());
+            }
+            _ => drop(engine::up()?),
+        }
+        images::run(Some(*runtime))?;
+    }
+    let runs = runs.to_string();
+    let json = json.map(absolute).transpose()?;
+    let json = json.as_ref().map_or(Ok("-"), |path| path.to_str().context("the file's name is no UTF-8"))?;
+    let bench = paths::target()?.join("release/bench");
+    let bench = bench.to_str().context("the target folder's name is no UTF-8")?;
+    let names = runtimes.iter().map(|runtime| runtime.name());
+    let words: Vec<&str> = [bench, &runs, json].into_iter().chain(names).collect();
+    ui::step("Measuring: some minutes", || {
+        ui::note(conditions());
+        let cmd = Cmd::new(&words).dir(paths::root());
+        match kubeconfig {
+            Some(file) => cmd.env("KUBECONFIG", file).env("PATH", cluster::path()?).run(),
+            None => cmd.run(),
+        }
+    })
+}
+
+/// What holds for every row.
+fn conditions() -> String {
+    let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
+    let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+    let kernel = read("/proc/sys/kernel/osrelease");
+    let load = read("/proc/loadavg");
+    let load = load.split(' ').next().unwrap_or_default();
+    format!("{cores} cores, Linux {}, load {load} before", kernel.trim())
+}
+
+fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).with_context(|| format!("{} is no path", path.display()))
+}
