@@ -35,11 +35,14 @@ pub(crate) fn run(runtimes: &[Runtime], runs: usize, json: Option<&Path>) -> Res
     let words: Vec<&str> = [bench, &runs, json].into_iter().chain(names).collect();
     ui::step("Measuring: some minutes", || {
         ui::note(conditions());
-        let cmd = Cmd::new(&words).dir(paths::root());
-        match kubeconfig {
-            Some(file) => cmd.env("KUBECONFIG", file).env("PATH", cluster::path()?).run(),
-            None => cmd.run(),
+        let mut cmd = Cmd::new(&words).dir(paths::root());
+        if let Some(file) = kubeconfig {
+            cmd = cmd.env("KUBECONFIG", file);
+            if let Some(path) = cluster::path()? {
+                cmd = cmd.env("PATH", path);
+            }
         }
+        cmd.run()
     })
 }
 

@@ -201,14 +201,14 @@ pub(crate) fn status() -> Result<()> {
     Ok(())
 }
 
-/// The search path, with a kubectl in it.
-pub(crate) fn path() -> Result<OsString> {
+/// A search path with a kubectl in it, where the user's own has none.
+pub(crate) fn path() -> Result<Option<OsString>> {
+    let kubectl = kubectl()?;
+    let Some(folder) = kubectl.parent().filter(|folder| folder.is_absolute()) else { return Ok(None) };
     #[expect(clippy::disallowed_methods, reason = "not a setting of ours")]
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let kubectl = kubectl()?;
-    let Some(folder) = kubectl.parent().filter(|folder| folder.is_absolute()) else { return Ok(path) };
     let folders = std::env::split_paths(&path).chain([folder.to_owned()]);
-    Ok(std::env::join_paths(folders)?)
+    Ok(Some(std::env::join_paths(folders)?))
 }
 
 /// The user's kubectl, or the one that was built with the node image.

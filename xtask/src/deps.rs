@@ -51,6 +51,9 @@ pub(crate) const ONLY_IN: &[(&str, &[&str], &str)] = &[
     ("clap", &["oh-cli", "xtask"], "libraries have no command line"),
 ];
 
+/// The members that may choose a version of the Kubernetes API: programs. A harness may be on another one.
+pub(crate) const CHOOSE_API_VERSION: &[&str] = &["oh-cli", "oh-e2e"];
+
 /// A library that must not be in the tree at all, and why. `deny.toml` bans the same.
 pub(crate) const NOWHERE: &[(&str, &str)] = &[
     ("aws-lc-rs", "TLS is ring: no C toolchain and CMake to build"),

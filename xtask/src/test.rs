@@ -11,6 +11,8 @@ use crate::{Runtime, agent, cluster, engine, images, paths, quickstart, tidy, ui
 
 /// The test binary with one list of cases for every backend.
 const CONFORMANCE: &str = "conformance";
+/// Tests that disturb the whole cluster, and so run last and alone.
+const FAULTS: &str = "faults";
 /// Cases at once: most of the time they wait for the cluster.
 const CASES: &str = "8";
 
@@ -74,6 +76,7 @@ pub(crate) fn run(fast: bool) -> bool {
     });
     stages.run("tidy", tidy::run);
     stages.run("unit", unit);
+    stages.run("fixture", another_harness);
     stages.run("doc", || cargo(&["test", "--workspace", "--all-features", "--doc"]).run());
     let agent = stages.run("agent", agent::build);
     let oh = stages.run("oh", quickstart::build_oh);
@@ -117,6 +120,12 @@ pub(crate) fn run(fast: bool) -> bool {
             stages.run("e2e", || on(e2e(&end_to_end_tests()?), &backends, agent)?.run());
         }
     }
+    match &agent {
+        Some(agent) if k8s => {
+            stages.run(FAULTS, || on(cargo(&["test", "-p", "oh-e2e", "--test", FAULTS]), &["k8s"], agent)?.run());
+        }
+        _ => stages.skip(FAULTS, "there is no cluster, or no agent"),
+    }
     if cmd::works(&["cargo", "deny", "--version"]) {
         // Advisories come from a git host; the workflow that has network checks them.
         stages.run("deny", || cargo(&["deny", "check", "bans", "licenses", "sources"]).run());
@@ -149,6 +158,16 @@ fn conformance(backends: &[&str], agent: &PathBuf) -> Result<()> {
     cargo(&["run", "-q", "-p", "oh-e2e", "--bin", "parity", "--", "check", &report]).run()
 }
 
+/// A harness outside the workspace, with another version of the Kubernetes API, compiles.
+fn another_harness() -> Result<()> {
+    let folder = paths::root().join("tests/fixtures/harness");
+    // What it needs is what the project was tested with.
+    std::fs::copy(paths::root().join("Cargo.lock"), folder.join("Cargo.lock"))?;
+    let target = paths::target()?;
+    let target = target.to_string_lossy();
+    Cmd::new(&["cargo", "check", "--target-dir", &target]).dir(&folder).run()
+}
+
 fn unit() -> Result<()> {
     let all = ["--workspace", "--all-features", "--exclude", "oh-e2e"];
     if has_nextest() {
@@ -174,14 +193,14 @@ fn on(cmd: Cmd, backends: &[&str], agent: &PathBuf) -> Result<Cmd> {
     Ok(cmd)
 }
 
-/// The integration tests of oh-e2e, but for the conformance suite.
+/// The integration tests of oh-e2e, but for those with a stage of their own.
 fn end_to_end_tests() -> Result<Vec<String>> {
     let metadata = MetadataCommand::new().current_dir(paths::root()).no_deps().exec()?;
     let Some(package) = metadata.packages.iter().find(|package| package.name.as_str() == "oh-e2e") else {
         bail!("the workspace has no oh-e2e");
     };
     let tests = package.targets.iter().filter(|target| target.kind.contains(&TargetKind::Test));
-    Ok(tests.map(|target| target.name.clone()).filter(|name| name != CONFORMANCE).collect())
+    Ok(tests.map(|target| target.name.clone()).filter(|name| name != CONFORMANCE && name != FAULTS).collect())
 }
 
 fn cargo(words: &[&str]) -> Cmd {

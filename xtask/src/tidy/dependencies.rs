@@ -1,10 +1,10 @@
 //! Dependency directions.
 
 use anyhow::{Context, Result};
-use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
+use cargo_metadata::{Dependency, DependencyKind, Metadata, MetadataCommand, Package};
 
 use super::{Violation, text_of};
-use crate::deps::{DIRECTION, NOWHERE, ONLY_IN};
+use crate::deps::{CHOOSE_API_VERSION, DIRECTION, NOWHERE, ONLY_IN};
 use crate::paths;
 
 pub(super) fn check() -> Result<Vec<Violation>> {
@@ -35,8 +35,17 @@ fn check_member(package: &Package, members: &[String], violations: &mut Vec<Viol
         if let Some(what) = forbidden(name, used, ours) {
             violations.push(Violation::at(path, line_of(&manifest, used), what));
         }
+        if chooses_api_version(dependency) && !CHOOSE_API_VERSION.contains(&name) {
+            let what = format!("{name} is a library: only programs choose a version of the Kubernetes API");
+            violations.push(Violation::at(path, line_of(&manifest, used), what));
+        }
     }
     Ok(())
+}
+
+fn chooses_api_version(dependency: &Dependency) -> bool {
+    let version = |feature: &String| feature.starts_with('v') || ["earliest", "latest"].contains(&feature.as_str());
+    dependency.name == "k8s-openapi" && dependency.features.iter().any(version)
 }
 
 /// Why the member `name` may not use the crate `used`, which may be one of ours.

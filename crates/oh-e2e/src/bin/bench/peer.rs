@@ -101,7 +101,8 @@ impl Bed {
         }
         command.arg(&self.target);
         if self.engine == Engine::K8s {
-            command.arg("--");
+            // Or it says which container it chose.
+            command.args(["-c", "sandbox", "--"]);
         }
         command.args(argv);
         command
