@@ -5,7 +5,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use futures::FutureExt;
 use oh_runtime_api::{BoxRead, BoxWrite};
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 
@@ -85,12 +86,22 @@ pub(super) enum PumpError {
 /// Sends all of `data`; does not end the stream.
 pub(super) async fn pump(data: &mut BoxRead, outlet: &mut Outlet) -> Result<(), PumpError> {
     loop {
-        let room = outlet.room().await.map_err(PumpError::Closed)?;
-        let mut buffer = bytes::BytesMut::with_capacity(room.min(MAX_PAYLOAD));
-        let count = data.read_buf(&mut buffer).await.map_err(PumpError::Read)?;
-        if count == 0 {
+        let room = outlet.room().await.map_err(PumpError::Closed)?.min(MAX_PAYLOAD);
+        let mut buffer = BytesMut::with_capacity(room);
+        let mut last = data.read_buf(&mut (&mut buffer).limit(room)).await;
+        // What is there already goes along: a small frame costs as much as a full one.
+        while matches!(last, Ok(count) if count > 0) && buffer.len() < room {
+            let left = room - buffer.len();
+            match data.read_buf(&mut (&mut buffer).limit(left)).now_or_never() {
+                Some(more) => last = more,
+                None => break,
+            }
+        }
+        if !buffer.is_empty() {
+            outlet.send(buffer.freeze()).await.map_err(PumpError::Closed)?;
+        }
+        if last.map_err(PumpError::Read)? == 0 {
             return Ok(());
         }
-        outlet.send(buffer.freeze()).await.map_err(PumpError::Closed)?;
     }
 }

@@ -5,8 +5,9 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-/// Most bytes behind a header, so that a large transfer delays a small one by no more than this.
-pub const MAX_PAYLOAD: usize = 32 * 1024;
+/// Most bytes behind a header, so that a large transfer delays a small one by no more than this. With its header a frame
+/// has 32 KiB: what passes it on works in pieces of that size, and a few bytes more cost as much as another piece.
+pub const MAX_PAYLOAD: usize = 32 * 1024 - HEADER;
 /// Most bytes of one message, all its parts together: room for the largest command line Linux takes.
 pub const MAX_MESSAGE: usize = 4 * 1024 * 1024;
 /// Bytes of a header.

@@ -18,9 +18,9 @@ pub use message::{
 };
 
 /// Version of everything behind the preamble. Ends of different versions refuse each other.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 /// Most bytes of a stream that may be under way without having been consumed.
-pub const WINDOW: u64 = 256 * 1024;
+pub const WINDOW: u64 = 4 * 1024 * 1024;
 /// Most channels a connection may have open.
 pub const MAX_CHANNELS: usize = 4096;
 /// The client says something at least this often.

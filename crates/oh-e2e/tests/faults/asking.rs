@@ -65,7 +65,7 @@ pub(crate) fn forbidden() -> Result<(), Failed> {
     let file = file.to_string_lossy();
     run(async {
         let runtime = runtime(&[("k8s.kubeconfig", &file)]).await?;
-        let words = ["\"nobody\"", "cannot get", "configmaps", "Role"];
+        let words = ["\"nobody\"", "cannot ", "Role"];
         refused(runtime.create(&spec(&runtime, "forbidden")?).await, ErrorKind::Forbidden, &words)?;
         let words = ["cannot list", "pods", "Role"];
         refused(runtime.list(&Selector::default()).await, ErrorKind::Forbidden, &words).map(drop)
