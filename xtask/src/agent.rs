@@ -40,7 +40,8 @@ fn binary(name: &str, features: &str, link: &[&str], max: usize) -> Result<PathB
     let arch = std::env::consts::ARCH;
     let triple = format!("{arch}-unknown-linux-gnu");
     // With --target the flags reach the agent alone, not build scripts nor the other binaries' artefacts.
-    let words = ["cargo", "rustc", "-p", "oh-agent", "--bin", name, "--no-default-features", "--features", features];
+    let words =
+        ["cargo", "rustc", "-p", "oh-agent", "--bin", name, "--no-default-features", "--features", features];
     let rest = ["--profile", "agent", "--target", &triple, "--"];
     Cmd::new(&[&words[..], &rest[..], link].concat())
         .env("RUSTFLAGS", "-C target-feature=+crt-static")

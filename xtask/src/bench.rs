@@ -13,7 +13,8 @@ pub(crate) fn run(runtimes: &[Runtime], runs: usize, json: Option<&Path>) -> Res
     let runtimes = if runtimes.is_empty() { &all[..] } else { runtimes };
     agent::build()?;
     ui::step("oh and the bench, optimized", || {
-        let words = ["cargo", "build", "--release", "-p", "oh-cli", "-p", "oh-e2e", "--bin", "oh", "--bin", "bench"];
+        let words =
+            ["cargo", "build", "--release", "-p", "oh-cli", "-p", "oh-e2e", "--bin", "oh", "--bin", "bench"];
         Cmd::new(&words).dir(paths::root()).run()
     })?;
     let mut kubeconfig = None;

@@ -71,7 +71,9 @@ impl Cluster {
                 _ if started.elapsed() < READY_LIMIT => std::thread::sleep(Duration::from_millis(500)),
                 Ok(false) => bail!("{what} did not happen within {}", ui::seconds(READY_LIMIT)),
                 Err(error) => {
-                    return Err(error.context(format!("{what} did not happen within {}", ui::seconds(READY_LIMIT))));
+                    return Err(
+                        error.context(format!("{what} did not happen within {}", ui::seconds(READY_LIMIT)))
+                    );
                 }
             }
         }
@@ -110,7 +112,9 @@ pub(crate) fn up(nodes: usize, image: Option<&str>) -> Result<Cluster> {
                     ui::note(format!("it is there, with {nodes} nodes"));
                     return finish(cluster);
                 }
-                Ok(_) => ui::note(format!("it has {} nodes instead of {nodes}: making a new one", there.len())),
+                Ok(_) => {
+                    ui::note(format!("it has {} nodes instead of {nodes}: making a new one", there.len()))
+                }
                 Err(error) => ui::note(format!("it does not answer: making a new one\n{error:#}")),
             }
             down()?;
@@ -138,7 +142,10 @@ fn choose() -> Result<(String, bool)> {
         if kind::can_pull() {
             return Ok((kind::OFFICIAL.to_owned(), false));
         }
-        ui::note(format!("{} cannot be pulled: assembling a node image from Debian's packages", kind::OFFICIAL));
+        ui::note(format!(
+            "{} cannot be pulled: assembling a node image from Debian's packages",
+            kind::OFFICIAL
+        ));
     }
     Ok((node::image()?, true))
 }

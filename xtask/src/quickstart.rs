@@ -27,9 +27,7 @@ pub(crate) fn run(runtime: Option<Runtime>) -> Result<()> {
     };
     prepare(runtime)?;
     let out = paths::target()?.join("quickstart");
-    ui::step("Evaluation of three examples with their gold patches", || {
-        evaluate(runtime, &out, &[])?.run()
-    })?;
+    ui::step("Evaluation of three examples with their gold patches", || evaluate(runtime, &out, &[])?.run())?;
     let kubeconfig = match runtime {
         Runtime::K8s => format!("KUBECONFIG={} ", cluster::kubeconfig()?.display()),
         _ => String::new(),
@@ -60,7 +58,8 @@ pub(crate) fn smoke(runtime: Runtime) -> Result<()> {
     ui::step("One instance end to end", || {
         let out = tempfile::tempdir()?;
         let cmd = evaluate(runtime, out.path(), &["--instance-ids", &instance.id, "--output", "json"])?;
-        let report: serde_json::Value = serde_json::from_str(&cmd.read()?).context("the report is no JSON")?;
+        let report: serde_json::Value =
+            serde_json::from_str(&cmd.read()?).context("the report is no JSON")?;
         let outcome = &report["instances"][0]["outcome"];
         ui::note(format!("{}: {outcome}", instance.id));
         ensure!(outcome == "resolved", "{} is {outcome} with its gold patch", instance.id);
@@ -89,7 +88,8 @@ fn prepare(runtime: Runtime) -> Result<()> {
 fn evaluate(runtime: Runtime, out: &Path, more: &[&str]) -> Result<Cmd> {
     let (oh, dataset, run_id) = (oh()?, dataset(), run_id());
     let (oh, out) = (oh.to_string_lossy(), shown(out));
-    let words = ["eval", "run", "--dataset", &dataset, "--predictions", "gold", "--run-id", &run_id, "--out", &out];
+    let words =
+        ["eval", "run", "--dataset", &dataset, "--predictions", "gold", "--run-id", &run_id, "--out", &out];
     let cmd = Cmd::new(&[&[oh.as_ref()], &words[..], more].concat()).env("OH_RUNTIME", runtime.name());
     let cmd = if runtime == Runtime::K8s { cmd.env("KUBECONFIG", cluster::kubeconfig()?) } else { cmd };
     Ok(cmd.dir(paths::root()))

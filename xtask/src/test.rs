@@ -122,7 +122,9 @@ pub(crate) fn run(fast: bool) -> bool {
     }
     match &agent {
         Some(agent) if k8s => {
-            stages.run(FAULTS, || on(cargo(&["test", "-p", "oh-e2e", "--test", FAULTS]), &["k8s"], agent)?.run());
+            stages.run(FAULTS, || {
+                on(cargo(&["test", "-p", "oh-e2e", "--test", FAULTS]), &["k8s"], agent)?.run()
+            });
         }
         _ => stages.skip(FAULTS, "there is no cluster, or no agent"),
     }

@@ -11,8 +11,10 @@ mod world;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use oh_e2e::environment;
 
+type Fault = fn() -> Result<(), Failed>;
+
 /// What is checked, in the order it runs.
-const FAULTS: &[(&str, fn() -> Result<(), Failed>, Needs)] = &[
+const FAULTS: &[(&str, Fault, Needs)] = &[
     ("a_sandbox_that_fits_nowhere_is_unschedulable", asking::fits_nowhere, Needs::Cluster),
     ("a_quota_is_named", asking::over_the_quota, Needs::Cluster),
     ("a_missing_namespace_is_named", asking::no_namespace, Needs::Cluster),
@@ -46,7 +48,10 @@ fn main() {
             if needs == Needs::Nodes
                 && let Err(why) = world::worker()
             {
-                return Ok(Completion::ignored_with(format!("the nodes cannot be disturbed: {}", why.message().unwrap_or_default())));
+                return Ok(Completion::ignored_with(format!(
+                    "the nodes cannot be disturbed: {}",
+                    why.message().unwrap_or_default()
+                )));
             }
             fault().map(|()| Completion::Completed)
         })

@@ -9,6 +9,9 @@ use crate::{paths, ui};
 
 const KEY: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
+/// What apt reads when APT_CONFIG names it.
+const SETTINGS: &str = "apt.conf";
+
 /// An apt of our own: its sources, lists and archives lie in the cache.
 pub(super) struct Apt {
     folder: PathBuf,
@@ -32,6 +35,13 @@ impl Apt {
             "Types: deb deb-src\nURIs: {uri}\nSuites: {suites}\nComponents: main\nSigned-By: {KEY}\n"
         );
         std::fs::write(apt.folder.join("debian.sources"), sources)?;
+        let folder = apt.folder.display();
+        // The folder may be closed to apt's own user.
+        let settings = format!(
+            "Dir::Etc::SourceList \"{folder}/debian.sources\";\nDir::Etc::SourceParts \"/dev/null\";\n\
+             Dir::State::Lists \"{folder}/lists\";\nDir::Cache \"{folder}\";\nAPT::Sandbox::User \"\";\n"
+        );
+        std::fs::write(apt.folder.join(SETTINGS), settings)?;
         apt.run(&["apt-get", "-q", "update"], &apt.folder)?;
         std::fs::write(apt.folder.join("ready"), "")?;
         Ok(apt)
@@ -60,20 +70,7 @@ impl Apt {
     }
 
     fn run(&self, argv: &[&str], dir: &Path) -> Result<()> {
-        let folder = self.folder.display();
-        let options = [
-            format!("Dir::Etc::SourceList={folder}/debian.sources"),
-            "Dir::Etc::SourceParts=/dev/null".to_owned(),
-            format!("Dir::State::Lists={folder}/lists"),
-            format!("Dir::Cache={folder}"),
-            // The folder may be closed to apt's own user.
-            "APT::Sandbox::User=".to_owned(),
-        ];
-        let (program, rest) = argv.split_first().context("no program")?;
-        let mut words = vec![*program];
-        words.extend(options.iter().flat_map(|option| ["-o", option.as_str()]));
-        words.extend(rest);
-        Cmd::new(&words).dir(dir).quiet()
+        Cmd::new(argv).env("APT_CONFIG", self.folder.join(SETTINGS)).dir(dir).quiet()
     }
 }
 

@@ -13,10 +13,18 @@ use crate::{images, paths, ui};
 pub(super) const VERSION: &str = "v1.20.2";
 const SOURCE: &str = "kubernetes=1.20.5+really1.20.2-1.1+deb12u1";
 const SUITE: &str = "bookworm";
-const PROGRAMS: [&str; 7] =
-    ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kubeadm", "kubectl"];
+const PROGRAMS: [&str; 7] = [
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kube-proxy",
+    "kubelet",
+    "kubeadm",
+    "kubectl",
+];
 /// What builds it.
-const PACKAGES: &str = "golang-go golang-github-modern-go-reflect2-dev gcc libc6-dev rsync make dpkg-dev xz-utils";
+const PACKAGES: &str =
+    "golang-go golang-github-modern-go-reflect2-dev gcc libc6-dev rsync make dpkg-dev xz-utils";
 /// Run in the image of `PACKAGES`, with `/work` the folder that holds the source package.
 const BUILD: &str = include_str!("build-kubernetes");
 

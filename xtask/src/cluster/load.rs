@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail};
 
-use super::kind::{self, Kind};
 use super::foreign;
+use super::kind::{self, Kind};
 use crate::cmd::Cmd;
 use crate::{images, ui};
 
@@ -15,7 +15,9 @@ const RECORD: &str = "/var/oh-images";
 /// Copies images into every node that lacks them; without names those of the examples and the tests.
 pub(crate) fn load(names: &[String]) -> Result<()> {
     if foreign().is_some() {
-        bail!("OH_TEST_KUBECONFIG names a cluster that was not made here: put the images where it can pull them");
+        bail!(
+            "OH_TEST_KUBECONFIG names a cluster that was not made here: put the images where it can pull them"
+        );
     }
     ui::step("Images for the cluster", || {
         let names = if names.is_empty() { images::names()? } else { names.to_vec() };
@@ -58,7 +60,8 @@ fn identity(image: &str) -> Result<String> {
 }
 
 fn record(node: &str) -> Result<BTreeMap<String, String>> {
-    let text = Cmd::new(&["docker", "exec", node, "sh", "-c", &format!("cat {RECORD} 2>/dev/null || true")]).read()?;
+    let text = Cmd::new(&["docker", "exec", node, "sh", "-c", &format!("cat {RECORD} 2>/dev/null || true")])
+        .read()?;
     let pair = |line: &str| line.split_once(' ').map(|(name, id)| (name.to_owned(), id.to_owned()));
     Ok(text.lines().filter_map(pair).collect())
 }

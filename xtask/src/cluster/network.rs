@@ -77,7 +77,8 @@ mod tests {
 
     #[test]
     fn a_node_needs_a_subnet_and_an_address() {
-        let address = json!([{ "type": "Hostname", "address": "n" }, { "type": "InternalIP", "address": "10.0.0.2" }]);
+        let address =
+            json!([{ "type": "Hostname", "address": "n" }, { "type": "InternalIP", "address": "10.0.0.2" }]);
         let whole = json!({
             "metadata": { "name": "n" }, "spec": { "podCIDR": "10.244.1.0/24" }, "status": { "addresses": address },
         });

@@ -107,7 +107,8 @@ fn bare_node(scratch: &Path, base: &str, programs: &Path) -> Result<String> {
 
 /// What containerd gives every container, without the limits a container may not raise.
 fn container_defaults(base: &str) -> Result<String> {
-    let spec = Cmd::new(&["docker", "run", "--rm", "--network", "none", base, "ctr", "oci", "spec"]).read()?;
+    let spec =
+        Cmd::new(&["docker", "run", "--rm", "--network", "none", base, "ctr", "oci", "spec"]).read()?;
     let mut spec: serde_json::Value = serde_json::from_str(&spec).context("`ctr oci spec` wrote no JSON")?;
     let process = spec.get_mut("process").and_then(serde_json::Value::as_object_mut);
     process.context("`ctr oci spec` says nothing about the process")?.remove("rlimits");
@@ -118,7 +119,8 @@ fn control_plane_image(scratch: &Path, image: &str, parent: &str, program: &Path
     let name = program.file_name().and_then(|name| name.to_str()).context("a program without a name")?;
     let context = scratch.join(name);
     std::fs::create_dir(&context)?;
-    std::fs::copy(program, context.join(name)).with_context(|| format!("failed to copy {}", program.display()))?;
+    std::fs::copy(program, context.join(name))
+        .with_context(|| format!("failed to copy {}", program.display()))?;
     // kubeadm names the program alone, except for pause, which it starts as it is.
     let dockerfile = format!(
         "FROM {parent}\nCOPY {name} /usr/local/bin/\nENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n\
@@ -142,7 +144,8 @@ fn filled(bare: &str, archive: &Path, image: &str, wanted: &str) -> Result<()> {
         std::thread::sleep(Duration::from_millis(200));
     }
     Cmd::new(&["docker", "cp", text(archive)?, &format!("{id}:/images.tar")]).quiet()?;
-    let import = ["ctr", "--namespace=k8s.io", "images", "import", "--all-platforms", "--no-unpack", "/images.tar"];
+    let import =
+        ["ctr", "--namespace=k8s.io", "images", "import", "--all-platforms", "--no-unpack", "/images.tar"];
     container.exec(&import)?;
     container.exec(&["sh", "-c", "rm /images.tar; kill $(pidof containerd)"])?;
     while container.exec(&["pidof", "containerd"]).is_ok() {
@@ -162,7 +165,18 @@ struct Container(String);
 
 impl Container {
     fn start(image: &str) -> Result<Self> {
-        let words = ["docker", "run", "-d", "--privileged", "--network", "none", "--entrypoint", "sleep", image, "inf"];
+        let words = [
+            "docker",
+            "run",
+            "-d",
+            "--privileged",
+            "--network",
+            "none",
+            "--entrypoint",
+            "sleep",
+            image,
+            "inf",
+        ];
         Cmd::new(&words).read().map(Self)
     }
 

@@ -28,7 +28,10 @@ pub(crate) fn allow() -> Result<()> {
         return Ok(());
     }
     ui::step("Privileged containers", || {
-        ui::note(format!("this machine's root lacks {}: runc gets a wrapper that does without", missing.join(", ")));
+        ui::note(format!(
+            "this machine's root lacks {}: runc gets a wrapper that does without",
+            missing.join(", ")
+        ));
         if !cmd::works(&["jq", "--version"]) {
             apt::install(&["jq"])?;
         }
@@ -40,7 +43,8 @@ pub(crate) fn allow() -> Result<()> {
         };
         let all = settings.as_object_mut().with_context(|| format!("{SETTINGS} holds no object"))?;
         let runtimes = all.entry("runtimes").or_insert_with(|| json!({}));
-        let runtimes = runtimes.as_object_mut().with_context(|| format!("runtimes in {SETTINGS} is no object"))?;
+        let runtimes =
+            runtimes.as_object_mut().with_context(|| format!("runtimes in {SETTINGS} is no object"))?;
         runtimes.insert(NAME.to_owned(), json!({ "path": WRAPPER }));
         all.insert("default-runtime".to_owned(), json!(NAME));
         write(Path::new(SETTINGS), &format!("{settings:#}\n"), 0o644)?;

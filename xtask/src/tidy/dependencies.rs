@@ -44,7 +44,8 @@ fn check_member(package: &Package, members: &[String], violations: &mut Vec<Viol
 }
 
 fn chooses_api_version(dependency: &Dependency) -> bool {
-    let version = |feature: &String| feature.starts_with('v') || ["earliest", "latest"].contains(&feature.as_str());
+    let version =
+        |feature: &String| feature.starts_with('v') || ["earliest", "latest"].contains(&feature.as_str());
     dependency.name == "k8s-openapi" && dependency.features.iter().any(version)
 }
 

@@ -18,9 +18,9 @@ fn one_problem_is_one_line() {
         (
             "[kubernetes]\nnamespace = 'x'",
             "kubernetes: unknown option, there are runtime, owner, agent, sandbox, \
-          resources, docker, local, image, eval, log",
+          resources, docker, k8s, local, image, eval, log",
         ),
-        ("runtime = 'k8s'", "runtime: unknown value \"k8s\", use docker or local"),
+        ("runtime = 'vm'", "runtime: unknown value \"vm\", use docker, k8s or local"),
         ("runtime = 0", "runtime: expected text, found a number"),
         ("runtime = { name = 'local' }", "runtime: expected text, found a table"),
         ("docker = 'local'", "docker: expected a table, found text"),
@@ -95,7 +95,7 @@ fn one_problem_is_one_line() {
 #[test]
 fn a_variable_is_named_as_the_user_knows_it() {
     for (name, value, message) in [
-        ("OH_RUNTIME", "k8s", "runtime: unknown value \"k8s\", use docker or local"),
+        ("OH_RUNTIME", "vm", "runtime: unknown value \"vm\", use docker, k8s or local"),
         ("OH_LOG", "1", "log.level: unknown value \"1\", use off, error, warn, info, debug or trace"),
         ("OH_OWNER", "a\nb", "owner: has to be text without control characters, and not empty"),
     ] {
@@ -117,10 +117,10 @@ fn an_option_of_the_command_line_is_named_as_it_was_given() {
     assert_eq!(
         machine.shown(load_from(&machine.environment, overrides)),
         "3 problems\n\
-         - no: unknown option, there are runtime, owner, agent, sandbox, resources, docker, local, image, eval, log \
+         - no: unknown option, there are runtime, owner, agent, sandbox, resources, docker, k8s, local, image, eval, log \
          (option --set)\n\
          - resources.pids: expected a whole number from 1 to 4294967295, found text (option --pids)\n\
-         - runtime: unknown value \"podman\", use docker or local (option --runtime)"
+         - runtime: unknown value \"podman\", use docker, k8s or local (option --runtime)"
     );
 }
 
@@ -142,7 +142,7 @@ fn all_problems_of_all_places_are_reported_at_once() {
         .system("ownr = 'x'")
         .user("[resources]\nmemory = 'lots'\ncpu = 'all'")
         .project("docker = 5\n[sandbox]\nttl = '5'\n[[sandbox.mounts]]\nsource = '/a'")
-        .variable("OH_RUNTIME", "k8s");
+        .variable("OH_RUNTIME", "vm");
     assert_eq!(
         machine.error(),
         "7 problems\n\
@@ -151,7 +151,7 @@ fn all_problems_of_all_places_are_reported_at_once() {
          - resources.cpu: expected a number, found text (ROOT/home/.config/oh/config.toml)\n\
          - resources.memory: \"lots\" is no size, write one like \"4Gi\", \"512Mi\" or \"10G\" \
          (ROOT/home/.config/oh/config.toml)\n\
-         - runtime: unknown value \"k8s\", use docker or local (environment variable OH_RUNTIME)\n\
+         - runtime: unknown value \"vm\", use docker, k8s or local (environment variable OH_RUNTIME)\n\
          - sandbox.mounts[0]: \"target\" is missing (ROOT/project/oh.toml)\n\
          - sandbox.ttl: \"5\" has no unit, write \"5s\" for seconds (ROOT/project/oh.toml)"
     );

@@ -16,6 +16,9 @@ const STARTED: &str = "/tmp/oh-tests-started";
 /// Less than a connection may be silent.
 const MOMENT: Duration = Duration::from_secs(10);
 
+/// Outcome and detail of each instance.
+type Outcomes = BTreeMap<String, (String, String)>;
+
 /// An evaluation whose tests have begun in every sandbox.
 struct Evaluation {
     run_id: String,
@@ -51,7 +54,7 @@ impl Evaluation {
 
     /// Waits for its end, and undoes the `harm` only then: exit code, and outcome and detail of each instance. Nothing
     /// may be left when the cluster is well again.
-    fn finish(self, harm: Option<Paused>) -> Result<(Option<i32>, BTreeMap<String, (String, String)>), Failed> {
+    fn finish(self, harm: Option<Paused>) -> Result<(Option<i32>, Outcomes), Failed> {
         let Self { run_id, running, _folder, .. } = self;
         let ran = running.finish()?;
         drop(harm);
@@ -65,7 +68,10 @@ impl Evaluation {
         let outcomes = outcomes.collect();
         recovered()?;
         let left = Oh::new("k8s")?.args(["ls", "-q", "--run-id", &run_id]).run()?;
-        check(left.code == Some(0) && left.stdout.is_empty(), format!("left behind: {left:?}; {outcomes:?}"))?;
+        check(
+            left.code == Some(0) && left.stdout.is_empty(),
+            format!("left behind: {left:?}; {outcomes:?}"),
+        )?;
         Ok((ran.code, outcomes))
     }
 }
@@ -77,7 +83,9 @@ fn has_begun(sandbox: &str) -> bool {
 
 fn slowed() -> Result<String, Failed> {
     let mut text = String::new();
-    for line in std::fs::read_to_string(environment::root().join("examples/quickstart/instances.jsonl"))?.lines() {
+    for line in
+        std::fs::read_to_string(environment::root().join("examples/quickstart/instances.jsonl"))?.lines()
+    {
         let mut row: Value = serde_json::from_str(line)?;
         let script = row["eval_script"].as_str().ok_or("no eval_script")?;
         row["eval_script"] = Value::from(format!("touch {STARTED}; sleep {WAIT}\n{script}"));
@@ -87,7 +95,7 @@ fn slowed() -> Result<String, Failed> {
 }
 
 /// Every instance is an error that says one of these words.
-fn all_errors(outcomes: &BTreeMap<String, (String, String)>, words: &[&str]) -> Result<(), Failed> {
+fn all_errors(outcomes: &Outcomes, words: &[&str]) -> Result<(), Failed> {
     let right = |(outcome, detail): &(String, String)| {
         outcome == "error" && words.iter().any(|word| detail.contains(word))
     };
@@ -101,7 +109,8 @@ pub(crate) fn pod_deleted() -> Result<(), Failed> {
     let (code, outcomes) = evaluation.finish(None)?;
     check(code == Some(10), format!("{code:?}: {outcomes:#?}"))?;
     let resolved = outcomes.values().filter(|(outcome, _)| outcome == "resolved").count();
-    let removed = |(outcome, detail): &&(String, String)| outcome == "error" && detail.contains("was removed");
+    let removed =
+        |(outcome, detail): &&(String, String)| outcome == "error" && detail.contains("was removed");
     check(resolved == 2 && outcomes.values().filter(removed).count() == 1, format!("{outcomes:#?}"))
 }
 

@@ -108,7 +108,25 @@ async fn requests_share_a_stream_and_open_another_when_it_broke() {
     assert_eq!((output.stdout.bytes, output.stderr.bytes), (b"said".to_vec(), b"said".to_vec()));
     sandbox.run(true_()).await.unwrap();
     let counts = fake.change(|state| (state.opened, state.started));
-    assert_eq!(counts, (2, 3), "the command of the broken stream was not run again");
+    // The stream in between only showed that the agent still answers.
+    assert_eq!(counts, (3, 3), "the command of the broken stream was not run again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_does_not_answer_is_a_lost_one() {
+    let fake = Fake::with(SandboxState::Running, [Attempt::Agent(1, Commands::BreakAt(1)), NOT_YET]);
+    let sandbox = sandbox(&fake);
+    let mut process = sandbox.start(true_()).await.unwrap();
+    // The backend takes a while to notice.
+    let late = fake.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(40)).await;
+        late.change(|state| state.sandboxes = vec![info("uid", SandboxState::Unreachable)]);
+    });
+    let error = process.wait().await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::NodeLost, Outcome::Unknown), "{error}");
+    let error = sandbox.run(true_()).await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::NodeLost, Outcome::NotStarted), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -133,7 +151,7 @@ async fn a_lost_stream_is_explained_to_everybody_by_asking_once() {
         assert_eq!(error.kind(), ErrorKind::OomKilled, "{error}");
     }
     assert_eq!(last.kind(), ErrorKind::OomKilled);
-    assert_eq!(fake.change(|state| state.lists) - asked, 5, "one look, and four to let it settle");
+    assert_eq!(fake.change(|state| state.lists) - asked, 6, "one look, and five to let it settle");
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncWriteExt, copy};
 
+use crate::Outcome;
 use crate::peer::{self, Bed, Engine};
 use crate::result::{Table, Times};
-use crate::Outcome;
 
 const BYTES: u64 = 256 << 20;
 const ROUNDS: usize = 3;
@@ -29,7 +29,7 @@ pub(crate) async fn measure(bed: &Bed, table: &mut Table) -> Outcome {
             let pair = if into { [&source, &inside] } else { [&inside, &target] };
             // The file is there for the way out: `cp` would ask otherwise.
             let mut oh = peer::oh(engine)?;
-            ours.add(timed(&mut oh.arg("cp").args(pair), &source, &target, into)?);
+            ours.add(timed(oh.arg("cp").args(pair), &source, &target, into)?);
             let host = if into { &source } else { &target };
             tool.add(timed(&mut bed.cp(host, INSIDE, into), &source, &target, into)?);
             floor.add(cat(bed, host, into)?);

@@ -26,7 +26,12 @@ pub(crate) async fn measure(
         Engine::Docker => "docker run, exec",
         Engine::K8s => "kubectl run, wait, exec",
     };
-    table.times(engine.name(), "create_to_first_command", ours.percentile(50), &[(peer, theirs.percentile(50))]);
+    table.times(
+        engine.name(),
+        "create_to_first_command",
+        ours.percentile(50),
+        &[(peer, theirs.percentile(50))],
+    );
     Ok(())
 }
 
@@ -61,9 +66,13 @@ fn their_way(engine: Engine, name: &str) -> Outcome<Duration> {
     let took = started.elapsed();
     let removed = match engine {
         Engine::Docker => peer::time(Command::new("docker").args(["rm", "-f", name])),
-        Engine::K8s => {
-            peer::time(Command::new("kubectl").args(["delete", "pod", name, "--grace-period=1", "--wait=false"]))
-        }
+        Engine::K8s => peer::time(Command::new("kubectl").args([
+            "delete",
+            "pod",
+            name,
+            "--grace-period=1",
+            "--wait=false",
+        ])),
     };
     done.and(removed)?;
     Ok(took)

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use oh_runtime::{CommandSpec, End, Sandbox, SandboxExt};
 
+use crate::Outcome;
 use crate::peer::{self, Bed};
 use crate::result::{Table, Times};
-use crate::Outcome;
 
 /// The least that is possible: a shell that is there already forks once for each line it reads.
 const FLOOR: &str = "while read -r line; do /bin/true; echo; done";

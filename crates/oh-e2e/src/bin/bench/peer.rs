@@ -59,7 +59,8 @@ impl Engine {
                 read(&["docker", "version", "--format", format])
             }
             Self::K8s => {
-                let json: serde_json::Value = serde_json::from_str(&read(&["kubectl", "version", "-o", "json"])?)?;
+                let json: serde_json::Value =
+                    serde_json::from_str(&read(&["kubectl", "version", "-o", "json"])?)?;
                 let version = |key: &str| json[key]["gitVersion"].as_str().unwrap_or("unknown").to_owned();
                 Ok(format!("Kubernetes {}, kubectl {}", version("serverVersion"), version("clientVersion")))
             }

@@ -76,9 +76,16 @@ impl fmt::Display for Table {
             writeln!(f, "{line}")?;
         }
         let widest = self.rows.iter().map(|row| row.metric.len()).max().unwrap_or_default();
-        writeln!(f, "{:<7} {:<widest$} {:>10}  {:<22} {:>10} {:>13}", "engine", "metric", "ours", "peer", "theirs", "times better")?;
+        writeln!(
+            f,
+            "{:<7} {:<widest$} {:>10}  {:<22} {:>10} {:>13}",
+            "engine", "metric", "ours", "peer", "theirs", "times better"
+        )?;
         for Row { engine, metric, ours, peer, theirs, times_better } in &self.rows {
-            writeln!(f, "{engine:<7} {metric:<widest$} {ours:>10.2}  {peer:<22} {theirs:>10.2} {times_better:>12.2}×")?;
+            writeln!(
+                f,
+                "{engine:<7} {metric:<widest$} {ours:>10.2}  {peer:<22} {theirs:>10.2} {times_better:>12.2}×"
+            )?;
         }
         Ok(())
     }
@@ -115,7 +122,10 @@ mod tests {
         assert_eq!(times.percentile(99), Duration::from_millis(198));
         let mut one = Times::default();
         one.add(Duration::from_millis(7));
-        assert_eq!((one.percentile(50), one.percentile(99)), (Duration::from_millis(7), Duration::from_millis(7)));
+        assert_eq!(
+            (one.percentile(50), one.percentile(99)),
+            (Duration::from_millis(7), Duration::from_millis(7))
+        );
     }
 
     #[test]
