@@ -35,18 +35,20 @@ async fn read(runtime: &Runtime, name: &SandboxName, options: LogOptions) -> Cas
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
+/// The log when it tells of the end of the command with this number: the engine takes the agent's lines in its own time.
+async fn with_end_of(runtime: &Runtime, name: &SandboxName, command: u32) -> CaseResult<String> {
+    let end = format!("command {command} ended");
+    until(&end, || async { Ok(read(runtime, name, LogOptions::default()).await?.contains(&end)) }).await?;
+    read(runtime, name, LogOptions::default()).await
+}
+
 async fn they_hold_the_agents_lines_in_order(cx: &Context) -> CaseResult {
     let sandbox = cx.fresh().await?;
     let name = &sandbox.incarnation().name;
     for program in ["true", "false", "id"] {
         sandbox.start(CommandSpec::new([program])).await?.wait().await?;
     }
-    // The engine takes them from the agent in its own time.
-    until("the last line", || async {
-        Ok(read(cx.runtime()?, name, LogOptions::default()).await?.contains("command 3 ended"))
-    })
-    .await?;
-    let log = read(cx.runtime()?, name, LogOptions::default()).await?;
+    let log = with_end_of(cx.runtime()?, name, 3).await?;
     check(log.ends_with('\n'), format!("it ends amid a line: {log:?}"))?;
     let place = |what: &str| log.find(what);
     let places = [name.as_str(), "\"true\"", "\"false\"", "\"id\""].map(place);
@@ -73,7 +75,7 @@ async fn a_tail_is_the_last_lines(cx: &Context) -> CaseResult {
     for _ in 0..3 {
         sandbox.start(CommandSpec::new(["true"])).await?.wait().await?;
     }
-    let all = read(cx.runtime()?, name, LogOptions::default()).await?;
+    let all = with_end_of(cx.runtime()?, name, 3).await?;
     let lines: Vec<&str> = all.lines().collect();
     for count in [0, 1, 2, 1000] {
         let options = LogOptions { tail: Some(count), ..LogOptions::default() };
@@ -115,7 +117,7 @@ async fn they_hold_nothing_commands_say(cx: &Context) -> CaseResult {
     let spec = CommandSpec::shell("echo out-of-command; echo err-of-command >&2; echo $SECRET")
         .env("SECRET", "value-of-variable");
     succeeds(&*sandbox, spec).await?;
-    let log = read(cx.runtime()?, &sandbox.incarnation().name, LogOptions::default()).await?;
+    let log = with_end_of(cx.runtime()?, &sandbox.incarnation().name, 1).await?;
     for secret in ["out-of-command", "err-of-command", "value-of-variable"] {
         check(!log.contains(secret), format!("{secret} is in {log:?}"))?;
     }

@@ -115,7 +115,7 @@ async fn a_program_may_ignore_it(cx: &Context) -> CaseResult {
     let mut process = sandbox.start(CommandSpec::shell("sleep 0.2; exit 3").stdin()).await?;
     let mut stdin = stdin(&mut process)?;
     // More than pipe and window hold; that writing breaks off is what has to happen.
-    let writing = tokio::spawn(async move { stdin.write_all(&noise(1, 2 << 20)).await });
+    let writing = tokio::spawn(async move { stdin.write_all(&noise(1, 16 << 20)).await });
     equal("end", &soon("the command", process.wait()).await??.end, &End::Exited(3))?;
     check(soon("writing", writing).await??.is_err(), "bytes nobody read are taken for written")
 }
