@@ -79,7 +79,7 @@ fn configuration(nodes: usize, ours: bool) -> serde_json::Value {
     })
 }
 
-/// Says which image a new cluster would have.
+/// Whether the official image is in the engine, or can be had.
 pub(super) fn can_pull() -> bool {
     let there = cmd::works(&["docker", "image", "inspect", OFFICIAL]);
     // A registry that cannot be reached must not hold up the other way.
