@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use super::debian::{Apt, text};
 use crate::cmd::Cmd;
 use crate::images::debootstrap;
-use crate::{images, paths, ui};
+use crate::{paths, ui};
 
 /// What Debian 12 has.
 pub(super) const VERSION: &str = "v1.20.2";
@@ -25,7 +25,7 @@ const PROGRAMS: [&str; 7] = [
 /// What builds it.
 const PACKAGES: &str =
     "golang-go golang-github-modern-go-reflect2-dev gcc libc6-dev rsync make dpkg-dev xz-utils";
-/// Run in the image of `PACKAGES`, with `/work` the folder that holds the source package.
+/// Run in the image of `PACKAGES`, with `/kubernetes` the folder that holds the source package.
 const BUILD: &str = include_str!("build-kubernetes");
 
 /// The folder with the programs, which are built once.
@@ -49,17 +49,12 @@ pub(super) fn programs() -> Result<PathBuf> {
 
 /// In a container without network: this machine needs no Go, and another Go than Debian 12's may not do.
 fn compile(work: &Path) -> Result<()> {
-    let image = format!("oh-go-builder:{}", images::definition(&[PACKAGES, debootstrap::RECIPE]));
-    let there = ["docker", "image", "inspect", &image];
-    if Cmd::new(&there).read().is_err() {
-        let rootfs = debootstrap::tarball(PACKAGES)?;
-        Cmd::new(&["docker", "import", text(&rootfs)?, &image]).quiet()?;
-    }
+    let image = debootstrap::image("oh-go-builder", PACKAGES)?;
     std::fs::write(work.join("build"), BUILD)?;
-    let volume = format!("{}:/work", text(work)?);
+    let volume = format!("{}:/kubernetes", text(work)?);
     let programs = PROGRAMS.join(" ");
     let mut words = vec!["docker", "run", "--rm", "--network", "none", "--volume", &volume];
     let (version, programs) = (format!("VERSION={VERSION}"), format!("PROGRAMS={programs}"));
-    words.extend(["--env", &version, "--env", &programs, &image, "sh", "/work/build"]);
+    words.extend(["--env", &version, "--env", &programs, &image, "sh", "/kubernetes/build"]);
     Cmd::new(&words).quiet()
 }

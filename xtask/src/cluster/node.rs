@@ -65,10 +65,7 @@ pub(super) fn image() -> Result<String> {
     let programs = kubernetes::programs()?;
     let etcd = Apt::new(&["bookworm"])?.package("etcd-server")?.join("usr/bin/etcd");
     ui::step("Node image", || {
-        let base = format!("oh-kind-base:{}", definition(&[PACKAGES, debootstrap::RECIPE]));
-        if Cmd::new(&["docker", "image", "inspect", &base]).read().is_err() {
-            Cmd::new(&["docker", "import", text(&debootstrap::tarball(PACKAGES)?)?, &base]).quiet()?;
-        }
+        let base = debootstrap::image("oh-kind-base", PACKAGES)?;
         let scratch = tempfile::tempdir()?;
         let empty = bare_node(scratch.path(), &base, &programs)?;
         for (image, program, needs_more) in IMAGES {

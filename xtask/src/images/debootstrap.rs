@@ -55,6 +55,15 @@ pub(crate) fn tarball(packages: &str) -> Result<PathBuf> {
     Ok(tarball)
 }
 
+/// The same in the Docker engine, under a tag of its own for each set of packages.
+pub(crate) fn image(name: &str, packages: &str) -> Result<String> {
+    let image = format!("{name}:{}", definition(&[packages, RECIPE]));
+    if !cmd::works(&["docker", "image", "inspect", &image]) {
+        Cmd::new(&["docker", "import", text(&tarball(packages)?)?, &image]).quiet()?;
+    }
+    Ok(image)
+}
+
 fn text(path: &Path) -> Result<&str> {
     path.to_str().context("the cache folder's name is no UTF-8")
 }
