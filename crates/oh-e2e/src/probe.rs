@@ -102,11 +102,23 @@ pub async fn until_exists(sandbox: &dyn Sandbox, path: &Path) -> CaseResult {
 /// When it does not hold by then, or cannot be told.
 pub async fn until<F: Future<Output = CaseResult<bool>>>(
     what: &str,
+    condition: impl FnMut() -> F,
+) -> CaseResult {
+    until_within(SOON, what, condition).await
+}
+
+/// Waits until the condition holds, for `limit` at most.
+///
+/// # Errors
+/// As [`until`].
+pub async fn until_within<F: Future<Output = CaseResult<bool>>>(
+    limit: Duration,
+    what: &str,
     mut condition: impl FnMut() -> F,
 ) -> CaseResult {
-    let deadline = Instant::now() + SOON;
+    let deadline = Instant::now() + limit;
     while !condition().await? {
-        check(Instant::now() < deadline, format!("waited {} s for {what}", SOON.as_secs()))?;
+        check(Instant::now() < deadline, format!("waited {} s for {what}", limit.as_secs()))?;
         sleep(POLL).await;
     }
     Ok(())
@@ -117,8 +129,16 @@ pub async fn until<F: Future<Output = CaseResult<bool>>>(
 /// # Errors
 /// When it takes longer than [`SOON`].
 pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> CaseResult<T> {
-    let late = || Failure::new(format!("{what} took longer than {} s", SOON.as_secs()));
-    timeout(SOON, future).await.map_err(|_| late())
+    within(SOON, what, future).await
+}
+
+/// Waits for something that takes `limit` at most.
+///
+/// # Errors
+/// When it takes longer.
+pub async fn within<T>(limit: Duration, what: &str, future: impl Future<Output = T>) -> CaseResult<T> {
+    let late = || Failure::new(format!("{what} took longer than {} s", limit.as_secs()));
+    timeout(limit, future).await.map_err(|_| late())
 }
 
 /// Reads a stream to its end.

@@ -103,6 +103,7 @@ struct Running {
 async fn start(agent: &Agent, spec: &Command) -> Result<(Running, Pipes), Failure> {
     let (pipes, theirs) = pipes(spec.stdin).map_err(no_resources)?;
     let (ours, their_socket) = StdUnixStream::pair().map_err(no_resources)?;
+    let _starting = agent.reaper.starting();
     let supervisor = Program::new("/proc/self/exe")
         .arg("supervise")
         .env_clear()

@@ -1,6 +1,6 @@
 //! Children of the agent itself: supervisors, and orphans of supervisors that were killed from inside.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 
 use nix::errno::Errno;
@@ -23,9 +23,29 @@ struct Expected {
 pub(super) struct Reaper {
     supervisors: RefCell<HashSet<u32>>,
     expected: RefCell<HashMap<u64, Expected>>,
+    /// Commands that may run already without being in `expected`.
+    starting: Cell<usize>,
+    /// A supervisor was killed, and its orphans were not looked at yet.
+    disorder: Cell<bool>,
+}
+
+/// Until it is dropped, a command may run that nobody expects yet. See [`Reaper::starting`].
+pub(super) struct Starting<'a>(&'a Reaper);
+
+impl Drop for Starting<'_> {
+    fn drop(&mut self) {
+        self.0.starting.set(self.0.starting.get() - 1);
+        self.0.kill_strays();
+    }
 }
 
 impl Reaper {
+    /// A command is being started: as long as nobody knows its number, no orphan is a stray.
+    pub(super) fn starting(&self) -> Starting<'_> {
+        self.starting.set(self.starting.get() + 1);
+        Starting(self)
+    }
+
     /// A supervisor was started.
     pub(super) fn supervisor(&self, pid: u32) {
         self.supervisors.borrow_mut().insert(pid);
@@ -46,7 +66,6 @@ impl Reaper {
     /// Takes every child that ended. A supervisor that ends by itself leaves nothing behind; when anything else ended,
     /// a supervisor was killed from inside, and orphans that belong to no command are killed too.
     pub(super) fn reap(&self) {
-        let mut disorder = false;
         loop {
             let (pid, status) = match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
                 Ok(WaitStatus::Exited(pid, code)) => (pid, Status::Exited(code)),
@@ -56,17 +75,20 @@ impl Reaper {
             };
             let pid = pid.as_raw().cast_unsigned();
             let supervised = self.supervisors.borrow_mut().remove(&pid);
-            disorder |= !(supervised && status == Status::Exited(0));
+            if !(supervised && status == Status::Exited(0)) {
+                self.disorder.set(true);
+            }
             if let Some(expected) = self.expected.borrow().values().find(|expected| expected.pid == pid) {
                 expected.status.send_replace(Some(status));
             }
         }
-        if disorder {
-            self.kill_strays();
-        }
+        self.kill_strays();
     }
 
     fn kill_strays(&self) {
+        if self.starting.get() > 0 || !self.disorder.take() {
+            return;
+        }
         let (supervisors, expected) = (self.supervisors.borrow(), self.expected.borrow());
         let strays: Vec<u32> = tree::children(std::process::id())
             .into_iter()

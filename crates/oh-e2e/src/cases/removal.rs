@@ -10,7 +10,7 @@ use oh_runtime::{
 use crate::case::{Case, case};
 use crate::context::Context;
 use crate::failure::{CaseResult, check, empty, equal, refused};
-use crate::probe::{script, soon, until};
+use crate::probe::{SOON, script, soon, until, until_within, within};
 
 /// What a sandbox says that is not there any more.
 const GONE: &[ErrorKind] = &[ErrorKind::Deleted, ErrorKind::NotFound];
@@ -127,7 +127,7 @@ async fn removing_a_run_touches_no_other(cx: &Context) -> CaseResult {
 async fn until_ended(cx: &Context, sandbox: &dyn Sandbox) -> CaseResult {
     let which = Selector::name(sandbox.incarnation().name.clone());
     let runtime = cx.runtime()?;
-    until("the sandbox to end", || async {
+    until_within(SHORT + SOON, "the sandbox to end", || async {
         Ok(runtime.list(&which).await?.iter().all(|info| info.state == SandboxState::Exited))
     })
     .await
@@ -147,7 +147,7 @@ async fn the_end_of_its_time_is_no_exit_code(cx: &Context) -> CaseResult {
     let sandbox = cx.runtime()?.create(&SandboxSpec { ttl: SHORT, ..cx.spec()? }).await?;
     // Whatever ends the command in the sandbox's last moments, it is not how the command ended by itself.
     let mut process = sandbox.start(CommandSpec::shell("trap 'exit 0' TERM; sleep 600 & wait")).await?;
-    let error = refused(soon("the command", process.wait()).await?, ENDED)?;
+    let error = refused(within(SHORT + SOON, "the command", process.wait()).await?, ENDED)?;
     equal("outcome", &error.outcome(), &Outcome::Unknown)
 }
 
