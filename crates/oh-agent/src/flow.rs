@@ -254,9 +254,9 @@ mod tests {
 
     #[tokio::test]
     async fn an_outlet_stops_at_the_window_and_goes_on_when_acknowledged() {
-        let (sender, outgoing) = wire::outgoing();
+        let (sender, mut outgoing, _receipts) = wire::outgoing();
         let (mut outlet, gate) = outlet(1, 1, sender);
-        tokio::spawn(outgoing.write_to(tokio::io::sink()));
+        tokio::spawn(async move { outgoing.write_to(tokio::io::sink(), None).await });
         outlet.send(bytes(WINDOW)).await.unwrap();
         assert!(outlet.room().now_or_never().is_none(), "the window is full");
         gate.ack(10);
@@ -269,9 +269,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_outlet_ends_with_its_connection() {
-        let (sender, outgoing) = wire::outgoing();
+        let (sender, mut outgoing, _receipts) = wire::outgoing();
         let (mut outlet, gate) = outlet(1, 1, sender);
-        tokio::spawn(outgoing.write_to(tokio::io::sink()));
+        tokio::spawn(async move { outgoing.write_to(tokio::io::sink(), None).await });
         outlet.send(bytes(WINDOW)).await.unwrap();
         drop(gate);
         assert_eq!(outlet.room().await, Err(OutletClosed::Lost));
@@ -279,7 +279,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_inlet_takes_one_window_ahead_of_its_reader_and_no_more() {
-        let (sender, _outgoing) = wire::outgoing();
+        let (sender, _outgoing, _receipts) = wire::outgoing();
         let (mut inlet, mut feed) = inlet::<TestDialect>(1, 1, sender);
         feed.data(bytes(WINDOW)).unwrap();
         assert_eq!(feed.data(bytes(1)), Err(WindowExceeded));

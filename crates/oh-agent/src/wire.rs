@@ -1,19 +1,24 @@
-//! Frames over a byte stream: one task writes, one reads.
+//! Frames of a session over one byte stream after the other. What was sent is kept until the other end has received it.
 
+use std::collections::VecDeque;
 use std::io;
 
-use bytes::{Bytes, BytesMut};
-use serde::Serialize;
+use bytes::{Buf, Bytes, BytesMut};
+use serde::{Serialize, de::DeserializeOwned};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
-use crate::protocol::frame::{self, Decoder, Frame, FrameError};
-use crate::protocol::{self, PREAMBLE};
+use crate::protocol::frame::{self, Decoder, Frame, FrameError, HEADER};
+use crate::protocol::{self, KEPT, PREAMBLE, RECEIPT_EVERY};
 
 /// Frames of data waiting behind each other; few, so that a message never waits long and channels take turns.
 const BULK_QUEUE: usize = 4;
 /// Bytes written at once.
 const WRITE_BATCH: usize = 64 * 1024;
+/// Most bytes kept with messages, which are not held back: who lets it come to that receives nothing.
+const KEPT_WITH_MESSAGES: usize = 8 * KEPT;
+/// Longest first message of a stream.
+const MAX_GREETING: usize = 1024;
 
 /// The connection is no more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,44 +55,178 @@ impl Sender {
     }
 }
 
+/// A [`Sender`] that keeps nobody waiting for its end.
+#[cfg(feature = "client")]
+#[derive(Debug, Clone)]
+pub(crate) struct WeakSender {
+    control: mpsc::WeakUnboundedSender<(u32, Vec<u8>)>,
+    bulk: mpsc::WeakSender<Bulk>,
+}
+
+#[cfg(feature = "client")]
+impl Sender {
+    pub(crate) fn downgrade(&self) -> WeakSender {
+        WeakSender { control: self.control.downgrade(), bulk: self.bulk.downgrade() }
+    }
+}
+
+#[cfg(feature = "client")]
+impl WeakSender {
+    /// `None` when nobody sends any more.
+    pub(crate) fn upgrade(&self) -> Option<Sender> {
+        Some(Sender { control: self.control.upgrade()?, bulk: self.bulk.upgrade()? })
+    }
+}
+
 /// What a [`Sender`] takes comes out here.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
     control: mpsc::UnboundedReceiver<(u32, Vec<u8>)>,
     bulk: mpsc::Receiver<Bulk>,
+    /// What the other end has of ours, as it says.
+    receipts: watch::Receiver<u64>,
+    /// What it may not have, in order.
+    kept: VecDeque<Bytes>,
+    /// Bytes of the session before the first kept one.
+    before: u64,
+    kept_bytes: usize,
 }
 
-pub(crate) fn outgoing() -> (Sender, Outgoing) {
+/// Takes what the other end says to have received.
+#[derive(Debug)]
+pub(crate) struct Receipts(watch::Sender<u64>);
+
+impl Receipts {
+    pub(crate) fn received(&self, offset: u64) {
+        self.0.send_if_modified(|now| offset > std::mem::replace(now, (*now).max(offset)));
+    }
+}
+
+pub(crate) fn outgoing() -> (Sender, Outgoing, Receipts) {
     let (control_sender, control) = mpsc::unbounded_channel();
     let (bulk_sender, bulk) = mpsc::channel(BULK_QUEUE);
-    (Sender { control: control_sender, bulk: bulk_sender }, Outgoing { control, bulk })
+    let (receipts_sender, receipts) = watch::channel(0);
+    let outgoing = Outgoing { control, bulk, receipts, kept: VecDeque::new(), before: 0, kept_bytes: 0 };
+    (Sender { control: control_sender, bulk: bulk_sender }, outgoing, Receipts(receipts_sender))
 }
 
 impl Outgoing {
-    /// Writes until every sender is gone, then shuts the stream down.
-    pub(crate) async fn write_to(mut self, mut out: impl AsyncWrite + Unpin) -> io::Result<()> {
+    /// Before another stream is written to: the other end has received this much. False when that cannot be.
+    #[must_use]
+    pub(crate) fn rewind(&mut self, received: u64) -> bool {
+        if received < self.before || received > self.before + self.kept_bytes as u64 {
+            return false;
+        }
+        self.forget(received);
+        true
+    }
+
+    /// Drops what the other end has. It cannot have more than was sent.
+    fn forget(&mut self, received: u64) {
+        while let Some(first) = self.kept.front_mut() {
+            let done =
+                usize::try_from(received.saturating_sub(self.before)).unwrap_or(usize::MAX).min(first.len());
+            if done == 0 {
+                return;
+            }
+            self.before += done as u64;
+            self.kept_bytes -= done;
+            first.advance(done);
+            if first.is_empty() {
+                self.kept.pop_front();
+            }
+        }
+    }
+
+    /// Writes what is kept, then what comes, until every sender is gone; then `farewell`, and shuts the stream down.
+    /// May be dropped and called again with another stream, after [`rewind`](Self::rewind).
+    pub(crate) async fn write_to(
+        &mut self,
+        mut out: impl AsyncWrite + Unpin,
+        farewell: Option<&[u8]>,
+    ) -> io::Result<()> {
+        for piece in &self.kept {
+            out.write_all(piece).await?;
+        }
+        out.flush().await?;
         let mut buffer = BytesMut::with_capacity(2 * WRITE_BATCH);
         loop {
+            let mut over = false;
             tokio::select! {
                 biased;
-                Some(message) = self.control.recv() => put_message(&mut buffer, &message)?,
-                Some(bulk) = self.bulk.recv() => put_bulk(&mut buffer, bulk),
-                else => return out.shutdown().await,
+                Ok(()) = self.receipts.changed() => {
+                    let received = *self.receipts.borrow_and_update();
+                    self.forget(received);
+                    continue;
+                }
+                message = self.control.recv() => match message {
+                    Some(message) => put_message(&mut buffer, &message)?,
+                    None => over = true,
+                },
+                Some(bulk) = self.bulk.recv(), if self.kept_bytes < KEPT => put_bulk(&mut buffer, bulk),
             }
-            while buffer.len() < WRITE_BATCH {
+            while buffer.len() < WRITE_BATCH || over {
                 if let Ok(message) = self.control.try_recv() {
                     put_message(&mut buffer, &message)?;
-                } else if let Ok(bulk) = self.bulk.try_recv() {
+                } else if (over || self.kept_bytes < KEPT)
+                    && let Ok(bulk) = self.bulk.try_recv()
+                {
                     put_bulk(&mut buffer, bulk);
                 } else {
                     break;
                 }
             }
-            out.write_all(&buffer).await?;
+            if let Some(farewell) = farewell.filter(|_| over) {
+                frame::put_message(&mut buffer, 0, farewell).map_err(io::Error::other)?;
+            }
+            if self.kept_bytes + buffer.len() > KEPT_WITH_MESSAGES {
+                return Err(io::Error::other("the other end receives nothing"));
+            }
+            // Kept before it is written: whoever stops in the middle knows from the other end how much arrived.
+            let piece = buffer.split().freeze();
+            self.kept_bytes += piece.len();
+            self.kept.push_back(piece.clone());
+            out.write_all(&piece).await?;
             out.flush().await?;
-            buffer.clear();
+            if over {
+                return out.shutdown().await;
+            }
         }
     }
+}
+
+/// The first message of a stream.
+pub(crate) fn greeting(message: &impl Serialize) -> io::Result<BytesMut> {
+    let mut bytes = BytesMut::new();
+    let body = protocol::encode(message).map_err(io::Error::other)?;
+    frame::put_message(&mut bytes, 0, &body).map_err(io::Error::other)?;
+    Ok(bytes)
+}
+
+/// The other end's version; `None` when it is not one of ours.
+pub(crate) async fn read_preamble(input: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<u16>> {
+    let mut bytes = [0; PREAMBLE];
+    input.read_exact(&mut bytes).await?;
+    Ok(protocol::decode_preamble(&bytes))
+}
+
+/// The other end's first message, and nothing behind it; `None` when it makes no sense.
+pub(crate) async fn read_greeting<T: DeserializeOwned>(
+    input: &mut (impl AsyncRead + Unpin),
+) -> io::Result<Option<T>> {
+    let mut header = [0; HEADER];
+    input.read_exact(&mut header).await?;
+    let length = usize::from(u16::from_le_bytes([header[4], header[5]]));
+    if length > MAX_GREETING {
+        return Ok(None);
+    }
+    let mut bytes = BytesMut::from(header.as_slice());
+    bytes.resize(HEADER + length, 0);
+    input.read_exact(&mut bytes[HEADER..]).await?;
+    Ok(match Decoder::default().next(&mut bytes) {
+        Ok(Some(Frame::Message { channel: 0, body })) => protocol::decode(&body).ok(),
+        _ => None,
+    })
 }
 
 fn put_message(buffer: &mut BytesMut, (channel, body): &(u32, Vec<u8>)) -> io::Result<()> {
@@ -114,37 +253,42 @@ pub(crate) enum ReadError {
     Protocol(FrameError),
 }
 
-/// Reads frames. [`next`](Self::next) may be dropped and called again.
-#[derive(Debug)]
-pub(crate) struct Incoming<R> {
-    input: R,
+/// Reads a session's frames from one stream after the other.
+#[derive(Debug, Default)]
+pub(crate) struct Incoming {
     buffer: BytesMut,
     decoder: Decoder,
+    received: u64,
+    said: u64,
 }
 
-impl<R: AsyncRead + Unpin> Incoming<R> {
-    pub(crate) fn new(input: R) -> Self {
-        Self { input, buffer: BytesMut::with_capacity(WRITE_BATCH), decoder: Decoder::default() }
+impl Incoming {
+    /// Bytes of the session that have arrived.
+    pub(crate) fn received(&self) -> u64 {
+        self.received
     }
 
-    /// The other end's version; `None` when it is not one of ours.
-    pub(crate) async fn preamble(&mut self) -> io::Result<Option<u16>> {
-        let mut bytes = [0; PREAMBLE];
-        self.input.read_exact(&mut bytes).await?;
-        Ok(protocol::decode_preamble(&bytes))
+    /// What to tell the other end to have received, when it is time to.
+    pub(crate) fn receipt(&mut self) -> Option<u64> {
+        (self.received - self.said >= RECEIPT_EVERY).then(|| {
+            self.said = self.received;
+            self.received
+        })
     }
 
-    /// The next frame; `None` at the end of the stream.
-    pub(crate) async fn next(&mut self) -> Result<Option<Frame>, ReadError> {
+    /// The next frame; `None` at the end of the stream. May be dropped and called again, with another stream too.
+    pub(crate) async fn next(
+        &mut self,
+        input: &mut (impl AsyncRead + Unpin),
+    ) -> Result<Option<Frame>, ReadError> {
         loop {
             if let Some(frame) = self.decoder.next(&mut self.buffer).map_err(ReadError::Protocol)? {
                 return Ok(Some(frame));
             }
             self.buffer.reserve(WRITE_BATCH);
-            match self.input.read_buf(&mut self.buffer).await {
-                Ok(0) if self.buffer.is_empty() => return Ok(None),
-                Ok(0) => return Err(ReadError::Io(io::ErrorKind::UnexpectedEof.into())),
-                Ok(_) => {}
+            match input.read_buf(&mut self.buffer).await {
+                Ok(0) => return Ok(None),
+                Ok(count) => self.received += count as u64,
                 Err(error) => return Err(ReadError::Io(error)),
             }
         }

@@ -10,6 +10,7 @@ mod lifecycle;
 mod logs;
 mod processes;
 mod removal;
+mod resume;
 mod stdin;
 mod streams;
 mod timeouts;
@@ -19,7 +20,7 @@ use crate::case::Case;
 /// Every case, for every backend.
 #[must_use]
 pub fn all() -> Vec<Case> {
-    let areas: [(&'static str, Vec<Case>); 13] = [
+    let areas: [(&'static str, Vec<Case>); 14] = [
         ("exec", exec::cases()),
         ("process", processes::cases()),
         ("stdin", stdin::cases()),
@@ -33,6 +34,7 @@ pub fn all() -> Vec<Case> {
         ("logs", logs::cases()),
         ("failures", failures::cases()),
         ("concurrency", concurrency::cases()),
+        ("resume", resume::cases()),
     ];
     let in_area = |(area, cases): (_, Vec<Case>)| cases.into_iter().map(move |case| Case { area, ..case });
     areas.into_iter().flat_map(in_area).collect()

@@ -8,6 +8,7 @@ pub mod baseline;
 pub mod case;
 pub mod cases;
 pub mod context;
+pub mod cutting;
 pub mod data;
 pub mod environment;
 pub mod failure;

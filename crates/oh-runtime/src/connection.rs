@@ -7,16 +7,16 @@ use std::task::{Context, Poll, ready};
 
 use async_trait::async_trait;
 use futures::future::BoxFuture;
-use oh_agent::client::Client;
+use oh_agent::client::{Client, Reconnect};
 use oh_runtime_api::{
-    Backend, BoxRead, Error, ErrorKind, Finished, Incarnation, Process, ProcessControl, Result,
+    Backend, BoxRead, Duplex, Error, ErrorKind, Finished, Incarnation, Process, ProcessControl, Result,
 };
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::sync::OnceCell;
 
 use crate::trouble::{self, Fate};
 
-/// A connected client. When its stream breaks, the backend is asked once what became of the sandbox, however many
+/// A connected client. When its session is lost, the backend is asked once what became of the sandbox, however many
 /// requests fail.
 #[derive(Debug)]
 pub(crate) struct Connection {
@@ -28,7 +28,8 @@ pub(crate) struct Connection {
 
 impl Connection {
     pub(crate) async fn open(backend: &Arc<dyn Backend>, id: &Incarnation) -> Result<Arc<Self>> {
-        let client = Client::connect(backend.open_stream(id).await?).await?;
+        let again = Arc::new(Again { backend: Arc::clone(backend), id: id.clone() });
+        let client = Client::connect_for_good(backend.open_stream(id).await?, again).await?;
         Ok(Arc::new(Self { backend: Arc::clone(backend), id: id.clone(), client, fate: OnceCell::new() }))
     }
 
@@ -66,6 +67,24 @@ impl Connection {
     /// The same stream with errors that are explained.
     pub(crate) fn reader(self: &Arc<Self>, stream: BoxRead) -> BoxRead {
         Box::pin(Reader { state: State::Reads(stream), connection: Arc::clone(self) })
+    }
+}
+
+/// Another stream to the same sandbox.
+#[derive(Debug)]
+struct Again {
+    backend: Arc<dyn Backend>,
+    id: Incarnation,
+}
+
+#[async_trait]
+impl Reconnect for Again {
+    async fn open(&self) -> Result<Box<dyn Duplex>> {
+        self.backend.open_stream(&self.id).await
+    }
+
+    async fn hopeful(&self) -> bool {
+        matches!(trouble::look(&*self.backend, &self.id).await, Fate::Runs | Fate::Unknown(_))
     }
 }
 

@@ -92,6 +92,12 @@ impl Runtime {
         Self { backend, agent: Arc::new(agent.into()), defaults: Arc::new(defaults) }
     }
 
+    /// The same on another backend: this one behind something of the caller's, for instance.
+    #[must_use]
+    pub fn on(&self, backend: Arc<dyn Backend>) -> Self {
+        Self { backend, ..self.clone() }
+    }
+
     /// The backend.
     #[must_use]
     pub fn backend(&self) -> &Arc<dyn Backend> {

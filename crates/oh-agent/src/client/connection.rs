@@ -1,26 +1,20 @@
-//! One connection: handshake, reader task, writer task, open channels.
+//! One session: the task that carries it, open channels.
 
 use std::collections::HashMap;
-use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use oh_runtime_api::{AgentInfo, Duplex, Error, ErrorKind, Outcome, Result};
-use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::io::ReadHalf;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::convert;
+use super::rejoin::{self, Lost, Reconnect, protocol_error};
 use crate::flow::{self, Feed, Gate, Inlet, Outlet};
 use crate::protocol::frame::{Frame, MAX_MESSAGE};
-use crate::protocol::{
-    self, ERROR, FromAgent, HEARTBEAT, Hello, INPUT, OUTPUT, Request, SILENCE, ToAgent, VERSION,
-};
-use crate::wire::{self, Closed, Incoming, ReadError, Sender};
-
-const HANDSHAKE: Duration = Duration::from_secs(20);
+use crate::protocol::{self, ERROR, FromAgent, HEARTBEAT, INPUT, Join, OUTPUT, Request, SILENCE, ToAgent};
+use crate::wire::{self, Closed, Incoming, Outgoing, ReadError, Receipts, Sender, WeakSender};
 
 /// How the client acknowledges.
 #[derive(Debug)]
@@ -50,7 +44,7 @@ struct Slot {
 struct Shared {
     closed: AtomicBool,
     /// Why it closed, for everybody who asks later.
-    reason: Mutex<Option<String>>,
+    reason: Mutex<Option<Lost>>,
     slots: Mutex<HashMap<u32, Slot>>,
 }
 
@@ -59,15 +53,10 @@ impl Shared {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Nothing new can be asked for.
-    fn close(&self, reason: String) {
+    /// Nothing more comes, and nothing can be asked for.
+    fn end(&self, reason: Lost) {
         self.reason.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
         self.closed.store(true, Ordering::Release);
-    }
-
-    /// Nothing more comes either.
-    fn end(&self, reason: String) {
-        self.close(reason);
         self.slots().clear();
     }
 }
@@ -77,20 +66,11 @@ pub(super) struct Connection {
     sender: Sender,
     shared: Arc<Shared>,
     next_channel: AtomicU32,
-    tasks: [JoinHandle<()>; 2],
 }
 
 impl std::fmt::Debug for Connection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Connection").field("info", &self.info).finish_non_exhaustive()
-    }
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        for task in &self.tasks {
-            task.abort();
-        }
     }
 }
 
@@ -131,51 +111,29 @@ pub(super) struct Streams {
 }
 
 impl Connection {
-    pub(super) async fn open(stream: Box<dyn Duplex>) -> Result<Self> {
-        let lost = |message: String| Error::new(ErrorKind::StreamLost, "connect to the agent", message);
-        let (read_half, mut write_half) = tokio::io::split(stream);
-        let mut incoming = Incoming::new(read_half);
-        let handshake = async {
-            // A failed write means that the other side said why, or ended; reading tells which.
-            let written = write_half.write_all(&protocol::encode_preamble(VERSION)).await;
-            let written = match written {
-                Ok(()) => write_half.flush().await,
-                error => error,
-            };
-            let theirs = incoming.preamble().await.map_err(|e| stream_error(&lost, e))?;
-            written.map_err(|e| stream_error(&lost, e))?;
-            match theirs {
-                Some(VERSION) => {}
-                Some(theirs) => return Err(version_error(theirs)),
-                None => {
-                    return Err(Error::new(
-                        ErrorKind::Protocol,
-                        "connect to the agent",
-                        "something other than an agent answers in the sandbox",
-                    ));
-                }
-            }
-            match incoming.next().await {
-                Ok(Some(Frame::Message { channel: 0, body })) => match protocol::decode(&body) {
-                    Ok(FromAgent::Hello(hello)) => Ok(hello),
-                    _ => Err(protocol_error("its first message is no greeting")),
-                },
-                Ok(Some(_)) => Err(protocol_error("its first message is no greeting")),
-                Ok(None) => Err(lost("the stream ended during the greeting".into())),
-                Err(ReadError::Io(error)) => Err(stream_error(&lost, error)),
-                Err(ReadError::Protocol(error)) => Err(protocol_error(&error.to_string())),
-            }
-        };
-        let Hello { boot, version } = timeout(HANDSHAKE, handshake)
-            .await
-            .map_err(|_| lost(format!("the agent did not answer within {} s", HANDSHAKE.as_secs())))??;
-        let (sender, outgoing) = wire::outgoing();
+    pub(super) async fn open(mut stream: Box<dyn Duplex>, again: Option<Arc<dyn Reconnect>>) -> Result<Self> {
+        let session = session_id()?;
+        let hello = rejoin::greet(&mut stream, Join { session, fresh: true, received: 0 }).await?;
+        if hello.received != Some(0) {
+            return Err(protocol_error("it knows a session that has just begun"));
+        }
+        let (sender, outgoing, receipts) = wire::outgoing();
         let shared = Arc::new(Shared::default());
-        let tasks = [
-            tokio::spawn(write_task(outgoing, write_half, Arc::clone(&shared))),
-            tokio::spawn(read_task(incoming, sender.clone(), Arc::clone(&shared))),
-        ];
-        Ok(Self { info: AgentInfo { boot, version }, sender, shared, next_channel: AtomicU32::new(1), tasks })
+        let driver = Driver {
+            again,
+            session,
+            boot: hello.boot,
+            outgoing,
+            reader: Reader {
+                incoming: Incoming::default(),
+                users: sender.downgrade(),
+                receipts,
+                shared: Arc::clone(&shared),
+            },
+        };
+        tokio::spawn(driver.run(stream));
+        let info = AgentInfo { boot: hello.boot, version: hello.version };
+        Ok(Self { info, sender, shared, next_channel: AtomicU32::new(1) })
     }
 
     pub(super) fn info(&self) -> &AgentInfo {
@@ -188,8 +146,8 @@ impl Connection {
 
     fn lost(&self, operation: &str, outcome: Outcome) -> Error {
         let reason = self.shared.reason.lock().unwrap_or_else(PoisonError::into_inner);
-        let reason = reason.as_deref().unwrap_or("the stream to the sandbox ended");
-        Error::new(ErrorKind::StreamLost, operation, reason).outcome_is(outcome)
+        let ended = || Lost::stream("the stream to the sandbox ended");
+        reason.clone().unwrap_or_else(ended).error(operation, outcome)
     }
 
     /// Opens a channel for a request.
@@ -245,73 +203,128 @@ pub(super) fn unexpected(operation: &str) -> Error {
     protocol_error("an answer does not fit the question").in_operation(operation)
 }
 
-fn stream_error(lost: &impl Fn(String) -> Error, error: io::Error) -> Error {
-    // A backend says what it knows about a broken stream in an error of its own.
-    match error.downcast::<Error>() {
-        Ok(error) => error.in_operation("connect to the agent"),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            lost("the stream ended during the greeting".into())
+fn session_id() -> Result<u128> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| {
+        Error::new(ErrorKind::Internal, "connect to the agent", format!("no randomness: {error}"))
+    })?;
+    Ok(u128::from_le_bytes(bytes))
+}
+
+/// Carries a session over one stream after the other.
+struct Driver {
+    again: Option<Arc<dyn Reconnect>>,
+    session: u128,
+    boot: u128,
+    outgoing: Outgoing,
+    reader: Reader,
+}
+
+impl Driver {
+    async fn run(mut self, stream: Box<dyn Duplex>) {
+        if let Err(lost) = self.carry(stream).await {
+            self.reader.shared.end(lost);
         }
-        Err(error) => lost(error.to_string()),
+    }
+
+    /// Until nobody uses the session any more.
+    async fn carry(&mut self, mut stream: Box<dyn Duplex>) -> Result<(), Lost> {
+        let bye = protocol::encode(&ToAgent::Bye).map_err(|error| Lost::stream(error.to_string()))?;
+        loop {
+            let (mut read, mut write) = tokio::io::split(stream);
+            let stop = tokio::select! {
+                stop = self.reader.read(&mut read) => stop,
+                written = self.outgoing.write_to(&mut write, Some(&bye)) => match written {
+                    Ok(()) => return Ok(()),
+                    Err(error) => Stop::Broke(format!("the stream to the sandbox broke: {error}")),
+                },
+            };
+            drop((read, write));
+            let broke = match stop {
+                Stop::Broke(reason) => reason,
+                Stop::Nonsense(what) => {
+                    return Err(Lost::stream(format!("the agent broke the protocol: {what}")));
+                }
+            };
+            let Some(again) = &self.again else { return Err(Lost::stream(broke)) };
+            let known = (self.session, self.reader.incoming.received());
+            let (next, received) = rejoin::rejoin(again, known, self.boot, &self.reader.users, broke).await?;
+            if !self.outgoing.rewind(received) {
+                return Err(Lost::stream("the agent broke the protocol: it has what was not sent"));
+            }
+            stream = next;
+        }
     }
 }
 
-fn version_error(theirs: u16) -> Error {
-    Error::new(
-        ErrorKind::Version,
-        "connect to the agent",
-        format!("the sandbox's agent speaks protocol version {theirs}, this program speaks {VERSION}"),
-    )
-    .hint("use the version of this program that made the sandbox, or remove it and make it again")
+/// Why a stream is read no more.
+enum Stop {
+    /// It broke: there may be another one.
+    Broke(String),
+    /// The agent broke the protocol.
+    Nonsense(String),
 }
 
-fn protocol_error(message: &str) -> Error {
-    Error::new(ErrorKind::Protocol, "talk to the agent", format!("the agent broke the protocol: {message}"))
-        .outcome_is(Outcome::Unknown)
+struct Reader {
+    incoming: Incoming,
+    users: WeakSender,
+    receipts: Receipts,
+    shared: Arc<Shared>,
 }
 
-async fn write_task(outgoing: wire::Outgoing, out: WriteHalf<Box<dyn Duplex>>, shared: Arc<Shared>) {
-    if let Err(error) = outgoing.write_to(out).await {
-        // What the agent said before is still to be read: the reader ends the connection.
-        shared.close(format!("the stream to the sandbox broke: {error}"));
+impl Reader {
+    /// Reads one of the session's streams. May be dropped and called again.
+    async fn read(&mut self, stream: &mut ReadHalf<Box<dyn Duplex>>) -> Stop {
+        let mut heard = Instant::now();
+        let mut beat = tokio::time::interval(HEARTBEAT);
+        let mut pings = 0;
+        loop {
+            tokio::select! {
+                frame = self.incoming.next(stream) => {
+                    heard = Instant::now();
+                    match frame {
+                        Ok(Some(frame)) => {
+                            if let Err(broken) = dispatch(&self.shared, &self.receipts, frame) {
+                                return Stop::Nonsense(broken.to_owned());
+                            }
+                        }
+                        Ok(None) => return Stop::Broke("the stream to the sandbox ended".to_owned()),
+                        Err(ReadError::Io(error)) => {
+                            return Stop::Broke(format!("the stream to the sandbox broke: {error}"));
+                        }
+                        Err(ReadError::Protocol(error)) => return Stop::Nonsense(error.to_string()),
+                    }
+                    if let Some(received) = self.incoming.receipt() {
+                        self.say(&ToAgent::Received(received));
+                    }
+                }
+                _ = beat.tick() => {
+                    if heard.elapsed() > SILENCE {
+                        return Stop::Broke(format!("the agent has been silent for {} s", SILENCE.as_secs()));
+                    }
+                    pings += 1;
+                    self.say(&ToAgent::Ping(pings));
+                }
+            }
+        }
+    }
+
+    fn say(&self, message: &ToAgent) {
+        if let Some(sender) = self.users.upgrade() {
+            let _ = sender.message(0, message);
+        }
     }
 }
 
-async fn read_task(mut incoming: Incoming<ReadHalf<Box<dyn Duplex>>>, sender: Sender, shared: Arc<Shared>) {
-    let mut heard = Instant::now();
-    let mut beat = tokio::time::interval(HEARTBEAT);
-    let mut pings = 0;
-    let reason = loop {
-        tokio::select! {
-            frame = incoming.next() => {
-                heard = Instant::now();
-                match frame {
-                    Ok(Some(frame)) => match dispatch(&shared, frame) {
-                        Ok(()) => {}
-                        Err(broken) => break format!("the agent broke the protocol: {broken}"),
-                    },
-                    Ok(None) => break "the stream to the sandbox ended".to_owned(),
-                    Err(ReadError::Io(error)) => break format!("the stream to the sandbox broke: {error}"),
-                    Err(ReadError::Protocol(error)) => break format!("the agent broke the protocol: {error}"),
-                }
-            }
-            _ = beat.tick() => {
-                if heard.elapsed() > SILENCE {
-                    break format!("the agent has been silent for {} s", SILENCE.as_secs());
-                }
-                pings += 1;
-                let _ = sender.message(0, &ToAgent::Ping(pings));
-            }
-        }
-    };
-    shared.end(reason);
-}
-
-fn dispatch(shared: &Shared, frame: Frame) -> Result<(), &'static str> {
+fn dispatch(shared: &Shared, receipts: &Receipts, frame: Frame) -> Result<(), &'static str> {
     let mut slots = shared.slots();
     match frame {
         Frame::Message { channel, body } => {
             let message: FromAgent = protocol::decode(&body).map_err(|_| "a message makes no sense")?;
+            if let FromAgent::Received(offset) = message {
+                receipts.received(offset);
+                return Ok(());
+            }
             // A channel that was given up may still have something on its way.
             let Some(slot) = slots.get(&channel) else { return Ok(()) };
             match message {

@@ -4,6 +4,7 @@ mod connection;
 mod convert;
 mod files;
 mod process;
+mod rejoin;
 mod streams;
 #[cfg(test)]
 mod tests;
@@ -14,9 +15,10 @@ use std::sync::Arc;
 use oh_runtime_api::{AgentInfo, BoxRead, CommandSpec, Duplex, FileEntry, Process, Result};
 
 use connection::Connection;
+pub use rejoin::Reconnect;
 
-/// A connection to one sandbox's agent. Cheap to clone; the stream is closed with the last clone and the last thing
-/// opened through it.
+/// A session with one sandbox's agent. Cheap to clone; it ends with the last clone and the last thing opened through
+/// it.
 #[derive(Debug, Clone)]
 pub struct Client {
     connection: Arc<Connection>,
@@ -30,7 +32,16 @@ impl Client {
     /// [`StreamLost`](oh_runtime_api::ErrorKind::StreamLost) when the stream ends or stays silent,
     /// [`Protocol`](oh_runtime_api::ErrorKind::Protocol) when something else answers.
     pub async fn connect(stream: Box<dyn Duplex>) -> Result<Self> {
-        Ok(Self { connection: Arc::new(Connection::open(stream).await?) })
+        Ok(Self { connection: Arc::new(Connection::open(stream, None).await?) })
+    }
+
+    /// The same, and when the stream breaks the session goes on over another one, for two minutes at least: commands,
+    /// their output and files are neither lost nor repeated. Meanwhile everything waits.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub async fn connect_for_good(stream: Box<dyn Duplex>, again: Arc<dyn Reconnect>) -> Result<Self> {
+        Ok(Self { connection: Arc::new(Connection::open(stream, Some(again)).await?) })
     }
 
     /// What the agent said of itself.
@@ -39,7 +50,7 @@ impl Client {
         self.connection.info()
     }
 
-    /// Whether the stream broke: open another.
+    /// Whether the session is over: connect again.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.connection.is_closed()

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use oh_runtime_api::{CommandSpec, ErrorKind, Outcome};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::io::{AsyncWriteExt, DuplexStream};
 
 use super::Client;
 use crate::protocol::frame::{self, MAX_PAYLOAD};
-use crate::protocol::{self, FromAgent, Hello, OUTPUT, PREAMBLE, VERSION, WINDOW, encode};
+use crate::protocol::{self, FromAgent, Hello, Join, OUTPUT, ToAgent, VERSION, WINDOW, encode};
+use crate::wire;
 
 /// A client and the other end of its stream, which holds every script whole.
 fn pair() -> (impl Future<Output = oh_runtime_api::Result<Client>>, DuplexStream) {
@@ -23,11 +24,12 @@ fn message(channel: u32, message: &FromAgent) -> Vec<u8> {
 
 /// Greets like an agent, then sends `script` and stays silent.
 async fn greet(mut agent: DuplexStream, script: Vec<u8>) -> DuplexStream {
-    let mut preamble = [0; PREAMBLE];
-    agent.read_exact(&mut preamble).await.unwrap();
+    assert_eq!(wire::read_preamble(&mut agent).await.unwrap(), Some(VERSION));
+    let join: Option<ToAgent> = wire::read_greeting(&mut agent).await.unwrap();
+    assert!(matches!(join, Some(ToAgent::Join(Join { fresh: true, received: 0, .. }))), "{join:?}");
+    let hello = FromAgent::Hello(Hello { boot: 1, version: "test".into(), received: Some(0) });
     agent.write_all(&protocol::encode_preamble(VERSION)).await.unwrap();
-    let hello = FromAgent::Hello(Hello { boot: 1, version: "test".into() });
-    agent.write_all(&message(0, &hello)).await.unwrap();
+    agent.write_all(&wire::greeting(&hello).unwrap()).await.unwrap();
     agent.write_all(&script).await.unwrap();
     agent
 }

@@ -5,8 +5,14 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 /// From the client to the agent. [`ToAgent::Open`] is the first on its channel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToAgent {
+    /// The first message on a stream; it and its answer are not part of the session.
+    Join(Join),
     /// Channel 0: asks for [`FromAgent::Pong`] with the same number.
     Ping(u64),
+    /// Channel 0: this many bytes of the session have arrived and need not be kept any more.
+    Received(u64),
+    /// Channel 0: the session is over; nobody comes back.
+    Bye,
     /// Does something.
     Open(Request),
     /// This many bytes of a stream have been consumed, counted from its start.
@@ -28,8 +34,10 @@ pub enum ToAgent {
 /// From the agent to the client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FromAgent {
-    /// Channel 0: the first message of a connection.
+    /// The answer to [`ToAgent::Join`].
     Hello(Hello),
+    /// See [`ToAgent::Received`].
+    Received(u64),
     /// Channel 0: the answer to [`ToAgent::Ping`].
     Pong(u64),
     /// See [`ToAgent::Ack`].
@@ -62,13 +70,26 @@ pub enum FromAgent {
     Failed(Failure),
 }
 
-/// What the agent says of itself.
+/// Which session a stream carries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Join {
+    /// Random, of the client's choice.
+    pub session: u128,
+    /// Whether the session may be a new one.
+    pub fresh: bool,
+    /// Bytes of the session that have arrived at the client.
+    pub received: u64,
+}
+
+/// What the agent says of itself and of the session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
     /// Random per start.
     pub boot: u128,
     /// Version of the program.
     pub version: String,
+    /// Bytes of the session that have arrived at the agent; `None` when it has no such session.
+    pub received: Option<u64>,
 }
 
 /// What a channel is opened for. Paths and words are bytes: Linux knows no encoding.

@@ -1,8 +1,15 @@
 //! What is said on the wire. No input or output here.
 //!
 //! A connection starts with a [`preamble`](encode_preamble) in both directions, whose layout never changes, so that
-//! every version can refuse every other one. Then frames follow (see [`frame`]). Channel 0 belongs to the connection
-//! itself; the client opens the others, one for each request, and never uses a number twice.
+//! every version can refuse every other one. Then frames follow (see [`frame`]). The first in each direction says which
+//! **session** the stream carries ([`Join`], [`Hello`]). Everything behind that is the session's: two sequences of
+//! bytes, one in each direction, that outlive the stream. When a stream breaks, the client joins the session again on
+//! another one, each end says how much it has received, and the other sends what is missing. So nothing is lost and
+//! nothing arrives twice, whatever it is: a command, its output, its end, a file. An end keeps what it has sent until
+//! the other one says [`ToAgent::Received`], and at most [`KEPT`] bytes of streams.
+//!
+//! Channel 0 belongs to the session itself; the client opens the others, one for each request, and never uses a number
+//! twice.
 //!
 //! Streams of bytes have offsets. The receiver acknowledges what it has consumed, and the sender may be [`WINDOW`]
 //! bytes ahead of that: a slow reader holds back its own stream and no other.
@@ -13,14 +20,20 @@ mod message;
 use std::time::Duration;
 
 pub use message::{
-    Command, EndReport, Entry, Failure, FailureKind, FromAgent, Hello, Kind, Request, ToAgent, WireEnd,
+    Command, EndReport, Entry, Failure, FailureKind, FromAgent, Hello, Join, Kind, Request, ToAgent, WireEnd,
     decode, encode,
 };
 
 /// Version of everything behind the preamble. Ends of different versions refuse each other.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 /// Most bytes of a stream that may be under way without having been consumed.
 pub const WINDOW: u64 = 4 * 1024 * 1024;
+/// Most bytes an end sends ahead of what the other has said to have received.
+pub const KEPT: usize = 8 * 1024 * 1024;
+/// An end says what it has received after this many bytes.
+pub const RECEIPT_EVERY: u64 = 512 * 1024;
+/// How long the agent waits for a client whose stream broke.
+pub const PARK: Duration = Duration::from_secs(5 * 60);
 /// Most channels a connection may have open.
 pub const MAX_CHANNELS: usize = 4096;
 /// The client says something at least this often.

@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep_until, timeout};
 
-use super::connection::Channel;
+use super::connection::{Channel, Sessions};
 use super::control::{self, FromSupervisor, Launch, Status, ToSupervisor};
 use super::pump;
 use super::reaper::Reaper;
@@ -38,6 +38,7 @@ const LOOK_AFTER: Duration = Duration::from_millis(50);
 pub(super) struct Agent {
     pub(super) boot: u128,
     pub(super) reaper: Reaper,
+    pub(super) sessions: Sessions,
     /// What every command gets, before its own.
     pub(super) environment: Vec<(Vec<u8>, Vec<u8>)>,
     sequence: Cell<u64>,
@@ -45,7 +46,8 @@ pub(super) struct Agent {
 
 impl Agent {
     pub(super) fn new(boot: u128, environment: Vec<(Vec<u8>, Vec<u8>)>) -> Self {
-        Self { boot, reaper: Reaper::default(), environment, sequence: Cell::new(0) }
+        let (reaper, sessions) = (Reaper::default(), Sessions::default());
+        Self { boot, reaper, sessions, environment, sequence: Cell::new(0) }
     }
 
     fn launch(&self, spec: &Command) -> Launch {

@@ -1,4 +1,4 @@
-//! One client: handshake, frames, open channels.
+//! One client's session: handshake, frames, open channels, over one stream after the other.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -6,18 +6,18 @@ use std::rc::Rc;
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
-use tokio::net::unix::OwnedReadHalf;
-use tokio::sync::watch;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use super::{archive, command, files, log};
 use crate::flow::{self, Dialect, Feed, Gate, Inlet, Outlet};
 use crate::protocol::frame::Frame;
 use crate::protocol::{
-    self, ERROR, Failure, FailureKind, FromAgent, Hello, INPUT, MAX_CHANNELS, OUTPUT, Request, SILENCE,
-    ToAgent, VERSION,
+    self, ERROR, Failure, FailureKind, FromAgent, Hello, INPUT, Join, MAX_CHANNELS, OUTPUT, PARK, Request,
+    SILENCE, ToAgent, VERSION,
 };
-use crate::wire::{self, Closed, Incoming, ReadError, Sender};
+use crate::wire::{self, Closed, Incoming, ReadError, Receipts, Sender};
 
 /// How the agent acknowledges.
 #[derive(Debug)]
@@ -71,80 +71,173 @@ struct Slot {
 
 type Slots = Rc<RefCell<HashMap<u32, Slot>>>;
 
-/// Serves one client until it goes.
-pub(super) async fn serve(agent: Rc<command::Agent>, stream: UnixStream) {
-    let (read_half, mut write_half) = stream.into_split();
-    let mut incoming = Incoming::new(read_half);
-    let handshake = async {
-        let theirs = incoming.preamble().await.ok().flatten()?;
-        write_half.write_all(&protocol::encode_preamble(VERSION)).await.ok()?;
-        Some(theirs)
-    };
-    match timeout(SILENCE, handshake).await.ok().flatten() {
-        Some(VERSION) => {}
-        Some(theirs) => return log(&format!("refused a client of protocol version {theirs}")),
-        None => return log("refused a client that is none of ours"),
-    }
-    let (sender, outgoing) = wire::outgoing();
-    let hello = Hello { boot: agent.boot, version: env!("CARGO_PKG_VERSION").to_owned() };
-    let _ = sender.message(0, &FromAgent::Hello(hello));
-    let slots = Slots::default();
-    tokio::select! {
-        broken = read(&agent, &mut incoming, &sender, &slots) => {
-            if let Err(reason) = broken {
-                log(&format!("closed a connection: {reason}"));
-            }
-        }
-        // The client takes nothing any more.
-        _ = outgoing.write_to(write_half) => {}
-    }
-    // Commands learn from this that nobody listens, and go on.
-    slots.borrow_mut().clear();
+/// A stream whose client has said which session it wants.
+pub(super) struct Arrival {
+    read: OwnedReadHalf,
+    write: OwnedWriteHalf,
+    received: u64,
 }
 
-async fn read(
-    agent: &Rc<command::Agent>,
-    incoming: &mut Incoming<OwnedReadHalf>,
-    sender: &Sender,
-    slots: &Slots,
-) -> Result<(), String> {
-    let mut last_channel = 0;
-    loop {
-        let frame = match timeout(SILENCE, incoming.next()).await {
-            Ok(Ok(Some(frame))) => frame,
-            Ok(Ok(None) | Err(ReadError::Io(_))) => return Ok(()),
-            Ok(Err(ReadError::Protocol(error))) => return Err(error.to_string()),
-            Err(_) => return Err("the client is silent".to_owned()),
-        };
+/// The sessions of all clients, by their id. Each takes streams.
+#[derive(Default)]
+pub(super) struct Sessions(RefCell<HashMap<u128, mpsc::UnboundedSender<Arrival>>>);
+
+/// Shakes hands over a new stream and gives it to its session.
+pub(super) async fn serve(agent: Rc<command::Agent>, stream: UnixStream) {
+    let (mut read, mut write) = stream.into_split();
+    let handshake = async {
+        let theirs = wire::read_preamble(&mut read).await.ok().flatten().ok_or("that is none of ours")?;
+        let _ = write.write_all(&protocol::encode_preamble(VERSION)).await;
+        if theirs != VERSION {
+            return Err("of another protocol version");
+        }
+        match wire::read_greeting(&mut read).await {
+            Ok(Some(ToAgent::Join(join))) => Ok(join),
+            _ => Err("that does not say what it wants"),
+        }
+    };
+    let join = match timeout(SILENCE, handshake).await.unwrap_or(Err("that is silent")) {
+        Ok(join) => join,
+        Err(reason) => return log(&format!("refused a client {reason}")),
+    };
+    let Join { session, fresh, received } = join;
+    let known = agent.sessions.0.borrow().contains_key(&session);
+    if !known {
+        if !fresh {
+            let _ = write.write_all(&hello(&agent, None)).await;
+            return;
+        }
+        let (sender, arrivals) = mpsc::unbounded_channel();
+        agent.sessions.0.borrow_mut().insert(session, sender);
+        tokio::task::spawn_local(run(Rc::clone(&agent), session, arrivals));
+    }
+    if let Some(arrivals) = agent.sessions.0.borrow().get(&session) {
+        // A session that has just ended takes none: the client learns it from the stream's end and asks again.
+        let _ = arrivals.send(Arrival { read, write, received });
+    }
+}
+
+/// What the agent says first. Cannot fail to be encoded.
+fn hello(agent: &command::Agent, received: Option<u64>) -> Vec<u8> {
+    let hello = Hello { boot: agent.boot, version: env!("CARGO_PKG_VERSION").to_owned(), received };
+    wire::greeting(&FromAgent::Hello(hello)).map(Vec::from).unwrap_or_default()
+}
+
+/// Why a stream is read no more.
+enum Stop {
+    /// It broke: the client may come back on another one.
+    Broke,
+    /// The client said that it does not come back.
+    Bye,
+    /// The client broke the protocol.
+    Nonsense(String),
+}
+
+/// Serves one session until its client goes, or does not come back.
+async fn run(agent: Rc<command::Agent>, id: u128, mut arrivals: mpsc::UnboundedReceiver<Arrival>) {
+    let (sender, mut outgoing, receipts) = wire::outgoing();
+    let mut session = Session {
+        agent: Rc::clone(&agent),
+        sender,
+        receipts,
+        incoming: Incoming::default(),
+        slots: Slots::default(),
+        last_channel: 0,
+    };
+    let mut next = arrivals.recv().await;
+    while let Some(Arrival { mut read, mut write, received }) = next.take() {
+        if !outgoing.rewind(received) {
+            log("closed a connection: the client claims what cannot be");
+            break;
+        }
+        if write.write_all(&hello(&agent, Some(session.incoming.received()))).await.is_ok() {
+            let stop = tokio::select! {
+                stop = session.read(&mut read) => stop,
+                // The client takes nothing any more.
+                _ = outgoing.write_to(&mut write, None) => Stop::Broke,
+                newer = arrivals.recv() => {
+                    next = newer;
+                    continue;
+                }
+            };
+            match stop {
+                Stop::Broke => {}
+                Stop::Bye => break,
+                Stop::Nonsense(reason) => {
+                    log(&format!("closed a connection: {reason}"));
+                    break;
+                }
+            }
+        }
+        drop((read, write));
+        next = timeout(PARK, arrivals.recv()).await.ok().flatten();
+    }
+    agent.sessions.0.borrow_mut().remove(&id);
+    // Commands learn from this that nobody listens, and go on.
+    session.slots.borrow_mut().clear();
+}
+
+struct Session {
+    agent: Rc<command::Agent>,
+    sender: Sender,
+    receipts: Receipts,
+    incoming: Incoming,
+    slots: Slots,
+    last_channel: u32,
+}
+
+impl Session {
+    /// Reads one of its streams. May be dropped and called again.
+    async fn read(&mut self, stream: &mut OwnedReadHalf) -> Stop {
+        loop {
+            let frame = match timeout(SILENCE, self.incoming.next(stream)).await {
+                Ok(Ok(Some(frame))) => frame,
+                Ok(Ok(None) | Err(ReadError::Io(_))) | Err(_) => return Stop::Broke,
+                Ok(Err(ReadError::Protocol(error))) => return Stop::Nonsense(error.to_string()),
+            };
+            if let Some(stop) = self.take(frame).unwrap_or_else(|reason| Some(Stop::Nonsense(reason))) {
+                return stop;
+            }
+            if let Some(received) = self.incoming.receipt() {
+                let _ = self.sender.message(0, &FromAgent::Received(received));
+            }
+        }
+    }
+
+    fn take(&mut self, frame: Frame) -> Result<Option<Stop>, String> {
         match frame {
             Frame::Message { channel, body } => {
                 let message = protocol::decode(&body).map_err(|_| "a message makes no sense".to_owned())?;
                 match message {
                     ToAgent::Ping(number) => {
-                        let _ = sender.message(0, &FromAgent::Pong(number));
+                        let _ = self.sender.message(0, &FromAgent::Pong(number));
                     }
+                    ToAgent::Received(offset) => self.receipts.received(offset),
+                    ToAgent::Bye => return Ok(Some(Stop::Bye)),
+                    ToAgent::Join(_) => return Err("it joins a second time".to_owned()),
                     ToAgent::Open(request) => {
-                        if channel <= last_channel {
+                        if channel <= self.last_channel {
                             return Err("a channel number was used twice".to_owned());
                         }
-                        last_channel = channel;
-                        open(agent, sender, slots, channel, request);
+                        self.last_channel = channel;
+                        open(&self.agent, &self.sender, &self.slots, channel, request);
                     }
-                    other => steer(slots, channel, &other),
+                    other => steer(&self.slots, channel, &other),
                 }
             }
             Frame::Data { channel, stream: INPUT, bytes } => {
-                if let Some(slot) = slots.borrow_mut().get_mut(&channel) {
+                if let Some(slot) = self.slots.borrow_mut().get_mut(&channel) {
                     slot.input.data(bytes).map_err(|_| "the client sent more than was allowed".to_owned())?;
                 }
             }
             Frame::Eof { channel, stream: INPUT } => {
-                if let Some(slot) = slots.borrow().get(&channel) {
+                if let Some(slot) = self.slots.borrow().get(&channel) {
                     slot.input.eof();
                 }
             }
             Frame::Data { .. } | Frame::Eof { .. } => return Err("the client wrote to an output".to_owned()),
         }
+        Ok(None)
     }
 }
 

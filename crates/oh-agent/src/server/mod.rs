@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `serve` | the first process: listens, ends everything when told to or when its time is over |
 //! | `identity` | who may connect |
-//! | `connection` | one client: handshake, frames, open channels |
+//! | `connection` | one client's session: handshake, frames, open channels |
 //! | `command` | one command: pipes, timeout, its end |
 //! | `pump` | bytes between its pipes and its channel |
 //! | `supervise` | the process between agent and command: starts it, owns its children, kills them |

@@ -1,5 +1,6 @@
 //! A sandbox, or whoever is on the stream, that means harm.
 
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use oh_runtime::{
@@ -179,7 +180,7 @@ async fn refused_version(cx: &Context, sandbox: &dyn Sandbox) -> CaseResult<u16>
     version(&said)
 }
 
-/// A connection on which preambles were exchanged.
+/// A connection of a session of its own, which has just begun.
 async fn greeted(cx: &Context, sandbox: &dyn Sandbox) -> CaseResult<Box<dyn Duplex>> {
     let version = refused_version(cx, sandbox).await?;
     let mut stream = connection(cx, sandbox).await?;
@@ -188,6 +189,11 @@ async fn greeted(cx: &Context, sandbox: &dyn Sandbox) -> CaseResult<Box<dyn Dupl
     let mut answer = [0; 12];
     soon("the agent's preamble", stream.read_exact(&mut answer)).await??;
     equal("preamble", &answer.as_slice(), &preamble(version))?;
+    // A frame on channel 0 with the message "join": the session's number, that it is new, nothing received.
+    static SESSIONS: AtomicU8 = AtomicU8::new(1);
+    let session = SESSIONS.fetch_add(1, Ordering::Relaxed) & 0x7f;
+    stream.write_all(&[0, 0, 0, 0, 4, 0, 0, 0, 0, session, 1, 0]).await?;
+    stream.flush().await?;
     Ok(stream)
 }
 

@@ -108,8 +108,8 @@ async fn requests_share_a_stream_and_open_another_when_it_broke() {
     assert_eq!((output.stdout.bytes, output.stderr.bytes), (b"said".to_vec(), b"said".to_vec()));
     sandbox.run(true_()).await.unwrap();
     let counts = fake.change(|state| (state.opened, state.started));
-    // The stream in between only showed that the agent still answers.
-    assert_eq!(counts, (3, 3), "the command of the broken stream was not run again");
+    // The streams in between showed that the agent does not know the session, and that it still answers.
+    assert_eq!(counts, (4, 3), "the command of the broken stream was not run again");
 }
 
 #[tokio::test(start_paused = true)]

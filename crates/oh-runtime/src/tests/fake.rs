@@ -194,9 +194,21 @@ fn message(channel: u32, message: &FromAgent) -> BytesMut {
 async fn greet(mut stream: DuplexStream, version: u16, boot: u128) -> DuplexStream {
     let mut theirs = [0; PREAMBLE];
     stream.read_exact(&mut theirs).await.unwrap();
+    let (mut decoder, mut buffer) = (Decoder::default(), BytesMut::new());
+    let join = loop {
+        match decoder.next(&mut buffer).unwrap() {
+            Some(Frame::Message { body, .. }) => break decode(&body).unwrap(),
+            _ => assert!(stream.read_buf(&mut buffer).await.unwrap() > 0, "the client says nothing"),
+        }
+    };
+    let ToAgent::Join(join) = join else { panic!("the client starts with {join:?}") };
+    // No agent of these tests remembers a session.
+    let received = join.fresh.then_some(0);
     // A client that goes away meanwhile is none of its business.
     let _ = stream.write_all(&protocol::encode_preamble(version)).await;
-    let _ = stream.write_all(&message(0, &FromAgent::Hello(Hello { boot, version: "test".into() }))).await;
+    let _ = stream
+        .write_all(&message(0, &FromAgent::Hello(Hello { boot, version: "test".into(), received })))
+        .await;
     stream
 }
 
