@@ -138,6 +138,13 @@ impl Outgoing {
         }
     }
 
+    /// Takes no more, and gives the messages that never reached a stream, with their channels.
+    #[cfg(feature = "client")]
+    pub(crate) fn unsent(&mut self) -> Vec<(u32, Vec<u8>)> {
+        self.control.close();
+        std::iter::from_fn(|| self.control.try_recv().ok()).collect()
+    }
+
     /// Writes what is kept, then what comes, until every sender is gone; then `farewell`, and shuts the stream down.
     /// May be dropped and called again with another stream, after [`rewind`](Self::rewind).
     pub(crate) async fn write_to(

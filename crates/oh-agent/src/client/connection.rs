@@ -1,6 +1,6 @@
 //! One session: the task that carries it, open channels.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -46,6 +46,8 @@ struct Shared {
     /// Why it closed, for everybody who asks later.
     reason: Mutex<Option<Lost>>,
     slots: Mutex<HashMap<u32, Slot>>,
+    /// Channels whose request never left, known once it is closed.
+    unsent: Mutex<HashSet<u32>>,
 }
 
 impl Shared {
@@ -54,10 +56,16 @@ impl Shared {
     }
 
     /// Nothing more comes, and nothing can be asked for.
-    fn end(&self, reason: Lost) {
+    fn end(&self, reason: Lost, outgoing: &mut Outgoing) {
         self.reason.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
+        // A request is sent under this lock: it is among the unsent ones, or fails to be sent.
+        let mut slots = self.slots();
         self.closed.store(true, Ordering::Release);
-        self.slots().clear();
+        let requests = outgoing.unsent().into_iter().filter_map(|(channel, body)| {
+            matches!(protocol::decode(&body), Ok(ToAgent::Open(_))).then_some(channel)
+        });
+        self.unsent.lock().unwrap_or_else(PoisonError::into_inner).extend(requests);
+        slots.clear();
     }
 }
 
@@ -93,7 +101,7 @@ impl Handle {
 
     /// The error for whoever finds the connection closed.
     pub(super) fn lost(&self, operation: &str) -> Error {
-        self.connection.lost(operation, Outcome::Unknown)
+        self.connection.lost_channel(operation, self.id)
     }
 }
 
@@ -150,6 +158,13 @@ impl Connection {
         reason.clone().unwrap_or_else(ended).error(operation, outcome)
     }
 
+    fn lost_channel(&self, operation: &str, channel: u32) -> Error {
+        // Until the end is complete: see `Shared::end`.
+        drop(self.shared.slots());
+        let unsent = self.shared.unsent.lock().unwrap_or_else(PoisonError::into_inner).contains(&channel);
+        self.lost(operation, if unsent { Outcome::NotStarted } else { Outcome::Unknown })
+    }
+
     /// Opens a channel for a request.
     pub(super) fn request(self: &Arc<Self>, operation: &str, request: Request) -> Result<(Channel, Streams)> {
         let message = ToAgent::Open(request);
@@ -177,7 +192,7 @@ impl Connection {
         }
         // Closed meanwhile: the slot just made would never be cleared, and the message may have been sent.
         if self.is_closed() {
-            return Err(self.lost(operation, Outcome::Unknown));
+            return Err(self.lost_channel(operation, id));
         }
         Ok((channel, Streams { input, output, error }))
     }
@@ -223,7 +238,7 @@ struct Driver {
 impl Driver {
     async fn run(mut self, stream: Box<dyn Duplex>) {
         if let Err(lost) = self.carry(stream).await {
-            self.reader.shared.end(lost);
+            self.reader.shared.end(lost, &mut self.outgoing);
         }
     }
 

@@ -15,7 +15,7 @@ use crate::failure::{CaseResult, check, equal, refused};
 use crate::probe::{read_all, script, within};
 
 /// A stream is opened dozens of times.
-const LONG: Duration = Duration::from_secs(180);
+const LONG: Duration = Duration::from_secs(55);
 /// Commands at once.
 const AT_ONCE: usize = 8;
 
@@ -67,8 +67,8 @@ async fn commands_run_once_and_tell_the_truth(cx: &Context) -> CaseResult {
 }
 
 async fn input_arrives_whole(cx: &Context) -> CaseResult {
-    let (sandbox, cutting) = cut(cx, &*cx.shared().await?, 100_000, 2).await?;
-    let input = noise(20, 1 << 20);
+    let (sandbox, cutting) = cut(cx, &*cx.shared().await?, 50_000, 2).await?;
+    let input = noise(20, 300_000);
     let mut process = sandbox.start(CommandSpec::new(["cat"]).stdin()).await?;
     let (stdin, stdout) = (process.stdin.take(), process.stdout.take());
     let send = async {
@@ -87,9 +87,9 @@ async fn input_arrives_whole(cx: &Context) -> CaseResult {
 
 async fn files_arrive_whole(cx: &Context) -> CaseResult {
     let (whole, folder) = cx.place().await?;
-    let (sandbox, cutting) = cut(cx, &*whole, 400_000, 3).await?;
+    let (sandbox, cutting) = cut(cx, &*whole, 200_000, 3).await?;
     let path = folder.join("file");
-    let bytes = noise(21, 3 << 20);
+    let bytes = noise(21, 1_200_000);
     let copied = async {
         sandbox.write(&path, bytes.clone(), 0o600).await?;
         sandbox.read(&path).await
