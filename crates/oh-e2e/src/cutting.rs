@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use oh_runtime::{
@@ -13,11 +14,15 @@ use oh_runtime::{
     Result, SandboxInfo, SandboxSpec, Selector,
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
 
 use crate::data::noise;
 
 /// Every stream lives at least this many bytes: enough for a greeting and something more.
 const SHORTEST: usize = 200;
+/// A stream passes nothing for this long before it breaks. Without it, what is still in the buffers of a long way would
+/// be lost every time, and nothing large would ever arrive.
+const STALL: Duration = Duration::from_millis(30);
 
 /// Another backend, whose streams break after a number of bytes that the seed decides: in the middle of a frame, of a
 /// greeting's answer, or between two.
@@ -72,7 +77,7 @@ impl Backend for Cutting {
         let seed = self.seed.fetch_add(1, Ordering::Relaxed);
         let chosen = noise(seed, 4).iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte));
         let left = SHORTEST + chosen % self.longest.saturating_sub(SHORTEST).max(1);
-        Ok(Box::new(Stream { inner: stream, left, cuts: Arc::clone(&self.cuts) }))
+        Ok(Box::new(Stream { inner: stream, left, end: None, cuts: Arc::clone(&self.cuts) }))
     }
 
     async fn logs(&self, id: &Incarnation, options: LogOptions) -> Result<LogStream> {
@@ -91,6 +96,8 @@ impl Backend for Cutting {
 struct Stream {
     inner: Box<dyn Duplex>,
     left: usize,
+    /// Runs once nothing is left.
+    end: Option<Pin<Box<Sleep>>>,
     cuts: Arc<AtomicUsize>,
 }
 
@@ -99,11 +106,16 @@ impl Stream {
         self.left -= count;
         if self.left == 0 {
             self.cuts.fetch_add(1, Ordering::Relaxed);
+            self.end = Some(Box::pin(tokio::time::sleep(STALL)));
         }
     }
 
-    fn whole(&self) -> io::Result<()> {
-        if self.left == 0 { Err(io::ErrorKind::ConnectionReset.into()) } else { Ok(()) }
+    /// Ready when something may pass, or never will again.
+    fn whole(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(end) = &mut self.end else { return Poll::Ready(Ok(())) };
+        // What was taken has to leave this machine: it was not lost on the way.
+        let _ = Pin::new(&mut self.inner).poll_flush(cx);
+        end.as_mut().poll(cx).map(|()| Err(io::ErrorKind::ConnectionReset.into()))
     }
 }
 
@@ -113,7 +125,7 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         out: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.whole()?;
+        ready!(self.whole(cx))?;
         let limit = self.left.min(out.remaining());
         let mut part = ReadBuf::new(out.initialize_unfilled_to(limit));
         ready!(Pin::new(&mut self.inner).poll_read(cx, &mut part))?;
@@ -126,7 +138,7 @@ impl AsyncRead for Stream {
 
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.whole()?;
+        ready!(self.whole(cx))?;
         let part = &bytes[..bytes.len().min(self.left)];
         let count = ready!(Pin::new(&mut self.inner).poll_write(cx, part))?;
         self.passed(count);
