@@ -301,3 +301,7 @@ impl Incoming {
         }
     }
 }
+
+#[cfg(test)]
+#[cfg(feature = "client")]
+mod tests;

@@ -1,19 +1,13 @@
 //! What a sandbox's first process says.
 
-use std::time::Duration;
-
 use futures::StreamExt;
-use oh_runtime::{
-    CommandSpec, ErrorKind, LogOptions, Runtime, SandboxName, SandboxSpec, SandboxState, Selector,
-};
+use oh_runtime::{CommandSpec, ErrorKind, LogOptions, Runtime, SandboxName, SandboxSpec};
 
+use super::removal::{SHORT, until_ended};
 use crate::case::{Case, case};
 use crate::context::Context;
 use crate::failure::{CaseResult, check, equal, refused};
 use crate::probe::{script, soon, succeeds, until};
-
-/// Long enough for a sandbox to start, short enough to wait for.
-const SHORT: Duration = Duration::from_secs(6);
 
 pub(super) fn cases() -> Vec<Case> {
     vec![
@@ -60,11 +54,7 @@ async fn they_can_be_read_after_the_end(cx: &Context) -> CaseResult {
     let runtime = cx.runtime()?;
     let sandbox = runtime.create(&SandboxSpec { ttl: SHORT, ..cx.spec()? }).await?;
     let name = &sandbox.incarnation().name;
-    let which = Selector::name(name.clone());
-    until("the sandbox to end", || async {
-        Ok(runtime.list(&which).await?.iter().all(|info| info.state == SandboxState::Exited))
-    })
-    .await?;
+    until_ended(cx, &*sandbox).await?;
     let log = read(runtime, name, LogOptions::default()).await?;
     check(log.contains("time to live"), format!("the reason of the end is not in {log:?}"))
 }

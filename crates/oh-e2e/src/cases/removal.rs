@@ -17,7 +17,7 @@ const GONE: &[ErrorKind] = &[ErrorKind::Deleted, ErrorKind::NotFound];
 /// What a sandbox says that ended by itself; whether it is still listed is the backend's affair.
 const ENDED: &[ErrorKind] = &[ErrorKind::Ended, ErrorKind::Deleted, ErrorKind::NotFound];
 /// Shorter is less than a sandbox may need to start on a busy machine.
-const SHORT: Duration = Duration::from_secs(15);
+pub(super) const SHORT: Duration = Duration::from_secs(15);
 
 pub(super) fn cases() -> Vec<Case> {
     vec![
@@ -124,7 +124,7 @@ async fn removing_a_run_touches_no_other(cx: &Context) -> CaseResult {
 }
 
 /// Waits until a sandbox is not running any more.
-async fn until_ended(cx: &Context, sandbox: &dyn Sandbox) -> CaseResult {
+pub(super) async fn until_ended(cx: &Context, sandbox: &dyn Sandbox) -> CaseResult {
     let which = Selector::name(sandbox.incarnation().name.clone());
     let runtime = cx.runtime()?;
     until_within(SHORT + SOON, "the sandbox to end", || async {

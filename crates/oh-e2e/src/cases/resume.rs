@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use oh_runtime::{CommandSpec, End, ErrorKind, Sandbox, SandboxExt, Selector};
+use oh_runtime::{Backend, CommandSpec, End, ErrorKind, Sandbox, SandboxExt, Selector};
 use tokio::io::AsyncWriteExt;
 
 use crate::case::{Case, case};
@@ -38,7 +38,8 @@ async fn cut(
     let name = sandbox.incarnation().name.clone();
     let runtime = cx.runtime()?;
     let cutting = Arc::new(Cutting::new(Arc::clone(runtime.backend()), longest, seed));
-    Ok((runtime.on(cutting.clone()).attach(&name).await?, cutting))
+    let backend: Arc<dyn Backend> = Arc::<Cutting>::clone(&cutting);
+    Ok((runtime.on(backend).attach(&name).await?, cutting))
 }
 
 /// A case without enough cuts would prove nothing.
@@ -58,7 +59,7 @@ async fn commands_run_once_and_tell_the_truth(cx: &Context) -> CaseResult {
         check(output.stdout.bytes == lines(500), format!("the output of {number} is another"))?;
         check(output.stderr.bytes == lines(300), format!("the error output of {number} is another"))
     };
-    let all = stream::iter(1..=60).map(|number| run(number)).buffer_unordered(AT_ONCE).try_collect::<()>();
+    let all = stream::iter(1..=60).map(run).buffer_unordered(AT_ONCE).try_collect::<()>();
     within(LONG, "the commands", all).await??;
     often_cut(&cutting, 20)?;
     let ran = script(&*whole, format!("sort -n {}/ran", folder.display())).await?;

@@ -102,6 +102,11 @@ fn all_errors(outcomes: &Outcomes, words: &[&str]) -> Result<(), Failed> {
     check(outcomes.len() == 3 && outcomes.values().all(right), format!("{outcomes:#?}"))
 }
 
+fn all_resolved(code: Option<i32>, outcomes: &Outcomes) -> Result<(), Failed> {
+    let resolved = outcomes.values().all(|(outcome, _)| outcome == "resolved");
+    check(code == Some(0) && outcomes.len() == 3 && resolved, format!("{code:?}: {outcomes:#?}"))
+}
+
 pub(crate) fn pod_deleted() -> Result<(), Failed> {
     let evaluation = Evaluation::start("deleted")?;
     let victim = evaluation.sandboxes.first().cloned().unwrap_or_default();
@@ -120,17 +125,15 @@ pub(crate) fn node_paused_shortly() -> Result<(), Failed> {
     std::thread::sleep(MOMENT);
     drop(paused);
     let (code, outcomes) = evaluation.finish(None)?;
-    let resolved = outcomes.values().all(|(outcome, _)| outcome == "resolved");
-    check(code == Some(0) && resolved, format!("{code:?}: {outcomes:#?}"))
+    all_resolved(code, &outcomes)
 }
 
 pub(crate) fn server_killed() -> Result<(), Failed> {
     let evaluation = Evaluation::start("server")?;
     kill_api_server()?;
     let (code, outcomes) = evaluation.finish(None)?;
-    check(code == Some(10), format!("{code:?}: {outcomes:#?}"))?;
-    // The streams went through it, and what the tests did in the meantime is not known.
-    all_errors(&outcomes, &["the connection to the Kubernetes API server"])
+    // All streams went through it. The sessions go on over other ones.
+    all_resolved(code, &outcomes)
 }
 
 pub(crate) fn node_stopped() -> Result<(), Failed> {
