@@ -90,6 +90,8 @@ pub(crate) struct Outgoing {
     /// Bytes of the session before the first kept one.
     before: u64,
     kept_bytes: usize,
+    /// Where the first piece begins of which no stream has taken anything.
+    untouched: u64,
 }
 
 /// Takes what the other end says to have received.
@@ -106,7 +108,8 @@ pub(crate) fn outgoing() -> (Sender, Outgoing, Receipts) {
     let (control_sender, control) = mpsc::unbounded_channel();
     let (bulk_sender, bulk) = mpsc::channel(BULK_QUEUE);
     let (receipts_sender, receipts) = watch::channel(0);
-    let outgoing = Outgoing { control, bulk, receipts, kept: VecDeque::new(), before: 0, kept_bytes: 0 };
+    let outgoing =
+        Outgoing { control, bulk, receipts, kept: VecDeque::new(), before: 0, kept_bytes: 0, untouched: 0 };
     (Sender { control: control_sender, bulk: bulk_sender }, outgoing, Receipts(receipts_sender))
 }
 
@@ -138,11 +141,27 @@ impl Outgoing {
         }
     }
 
-    /// Takes no more, and gives the messages that never reached a stream, with their channels.
+    /// Takes no more, and gives the messages of which nothing ever reached a stream, with their channels.
     #[cfg(feature = "client")]
-    pub(crate) fn unsent(&mut self) -> Vec<(u32, Vec<u8>)> {
+    pub(crate) fn unsent(&mut self) -> Vec<(u32, Bytes)> {
+        let mut messages = Vec::new();
+        let mut start = self.before;
+        for piece in &self.kept {
+            // A piece holds whole messages.
+            let mut rest = BytesMut::from(if start >= self.untouched { piece.as_ref() } else { &[] });
+            let mut decoder = Decoder::default();
+            while let Ok(Some(frame)) = decoder.next(&mut rest) {
+                if let Frame::Message { channel, body } = frame {
+                    messages.push((channel, body));
+                }
+            }
+            start += piece.len() as u64;
+        }
         self.control.close();
-        std::iter::from_fn(|| self.control.try_recv().ok()).collect()
+        while let Ok((channel, body)) = self.control.try_recv() {
+            messages.push((channel, body.into()));
+        }
+        messages
     }
 
     /// Writes what is kept, then what comes, until every sender is gone; then `farewell`, and shuts the stream down.
@@ -152,8 +171,10 @@ impl Outgoing {
         mut out: impl AsyncWrite + Unpin,
         farewell: Option<&[u8]>,
     ) -> io::Result<()> {
+        let mut end = self.before;
         for piece in &self.kept {
-            out.write_all(piece).await?;
+            end += piece.len() as u64;
+            write_piece(&mut out, piece, end, &mut self.untouched).await?;
         }
         out.flush().await?;
         let mut buffer = BytesMut::with_capacity(2 * WRITE_BATCH);
@@ -193,13 +214,26 @@ impl Outgoing {
             let piece = buffer.split().freeze();
             self.kept_bytes += piece.len();
             self.kept.push_back(piece.clone());
-            out.write_all(&piece).await?;
+            let end = self.before + self.kept_bytes as u64;
+            write_piece(&mut out, &piece, end, &mut self.untouched).await?;
             out.flush().await?;
             if over {
                 return out.shutdown().await;
             }
         }
     }
+}
+
+/// Writes a piece that ends at `end`, and says so in `untouched` as soon as the stream takes anything of it.
+async fn write_piece(
+    out: &mut (impl AsyncWrite + Unpin),
+    piece: &[u8],
+    end: u64,
+    untouched: &mut u64,
+) -> io::Result<()> {
+    let taken = out.write(piece).await?;
+    *untouched = end.max(*untouched);
+    out.write_all(&piece[taken..]).await
 }
 
 /// The first message of a stream.

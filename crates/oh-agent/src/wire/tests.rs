@@ -146,3 +146,21 @@ async fn what_is_kept_has_a_limit_and_goes_when_it_has_arrived() {
     receipts.received(3);
     assert_eq!(*outgoing.receipts.borrow(), 5, "an older receipt takes nothing back");
 }
+
+#[tokio::test]
+async fn what_no_stream_took_is_unsent() {
+    let (sender, mut outgoing, _receipts) = outgoing();
+    let mut stream = Vec::new();
+    sender.message(1, &1u8).unwrap();
+    let _ = tokio::time::timeout(
+        std::time::Duration::from_millis(20),
+        outgoing.write_to(Breaking { left: usize::MAX, out: &mut stream }, None),
+    )
+    .await;
+    sender.message(2, &2u8).unwrap();
+    outgoing.write_to(Breaking { left: 0, out: &mut Vec::new() }, None).await.unwrap_err();
+    sender.message(3, &3u8).unwrap();
+    let channels: Vec<u32> = outgoing.unsent().into_iter().map(|(channel, _)| channel).collect();
+    assert_eq!(channels, [2, 3]);
+    assert!(sender.message(4, &4u8).is_err());
+}
