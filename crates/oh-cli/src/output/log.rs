@@ -12,8 +12,10 @@ use super::{Ui, bars};
 /// Starts logging as configured. Results as JSON make log lines JSON too, so that all of standard error is.
 pub(crate) fn start_log(ui: Ui, log: LogConfig) {
     let level = log.level.name().parse().unwrap_or(LevelFilter::WARN);
-    // Libraries of others talk a lot, and of things that mean nothing to our users.
-    let filter = Targets::new().with_default(level.min(LevelFilter::WARN)).with_target("oh", level);
+    // What goes wrong in libraries of others comes to us as an error, which is told or tried again: their own words about
+    // it are for who looks into something.
+    let others = if level > LevelFilter::WARN { LevelFilter::WARN } else { LevelFilter::OFF };
+    let filter = Targets::new().with_default(others).with_target("oh", level);
     let ansi = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
     let layer = tracing_subscriber::fmt::layer().with_ansi(ansi).with_writer(BesideBars);
     let layer = match log.format {
