@@ -1,7 +1,7 @@
 //! One session: the task that carries it, open channels.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use oh_runtime_api::{AgentInfo, Duplex, Error, ErrorKind, Outcome, Result};
@@ -41,31 +41,36 @@ struct Slot {
 }
 
 #[derive(Default)]
-struct Shared {
-    closed: AtomicBool,
-    /// Why it closed, for everybody who asks later.
-    reason: Mutex<Option<Lost>>,
-    slots: Mutex<HashMap<u32, Slot>>,
-    /// Channels whose request never left, known once it is closed.
-    unsent: Mutex<HashSet<u32>>,
+struct State {
+    slots: HashMap<u32, Slot>,
+    over: Option<Over>,
 }
 
+/// The session is over.
+struct Over {
+    /// Why, for everybody who asks later.
+    lost: Lost,
+    /// Channels whose request never left.
+    unsent: HashSet<u32>,
+}
+
+#[derive(Default)]
+struct Shared(Mutex<State>);
+
 impl Shared {
-    fn slots(&self) -> MutexGuard<'_, HashMap<u32, Slot>> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Nothing more comes, and nothing can be asked for.
-    fn end(&self, reason: Lost, outgoing: &mut Outgoing) {
-        self.reason.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
+    fn end(&self, lost: Lost, outgoing: &mut Outgoing) {
         // A request is sent under this lock: it is among the unsent ones, or fails to be sent.
-        let mut slots = self.slots();
-        self.closed.store(true, Ordering::Release);
+        let mut state = self.state();
         let requests = outgoing.unsent().into_iter().filter_map(|(channel, body)| {
             matches!(protocol::decode(&body), Ok(ToAgent::Open(_))).then_some(channel)
         });
-        self.unsent.lock().unwrap_or_else(PoisonError::into_inner).extend(requests);
-        slots.clear();
+        state.over = Some(Over { lost, unsent: requests.collect() });
+        state.slots.clear();
     }
 }
 
@@ -101,13 +106,16 @@ impl Handle {
 
     /// The error for whoever finds the connection closed.
     pub(super) fn lost(&self, operation: &str) -> Error {
-        self.connection.lost_channel(operation, self.id)
+        let connection = &self.connection;
+        let unsent =
+            connection.shared.state().over.as_ref().is_some_and(|over| over.unsent.contains(&self.id));
+        connection.lost(operation, if unsent { Outcome::NotStarted } else { Outcome::Unknown })
     }
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.connection.shared.slots().remove(&self.id);
+        self.connection.shared.state().slots.remove(&self.id);
     }
 }
 
@@ -149,20 +157,14 @@ impl Connection {
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.shared.closed.load(Ordering::Acquire)
+        self.shared.state().over.is_some()
     }
 
     fn lost(&self, operation: &str, outcome: Outcome) -> Error {
-        let reason = self.shared.reason.lock().unwrap_or_else(PoisonError::into_inner);
-        let ended = || Lost::stream("the stream to the sandbox ended");
-        reason.clone().unwrap_or_else(ended).error(operation, outcome)
-    }
-
-    fn lost_channel(&self, operation: &str, channel: u32) -> Error {
-        // Until the end is complete: see `Shared::end`.
-        drop(self.shared.slots());
-        let unsent = self.shared.unsent.lock().unwrap_or_else(PoisonError::into_inner).contains(&channel);
-        self.lost(operation, if unsent { Outcome::NotStarted } else { Outcome::Unknown })
+        match &self.shared.state().over {
+            Some(over) => over.lost.error(operation, outcome),
+            None => Lost::stream("the stream to the sandbox ended").error(operation, outcome),
+        }
     }
 
     /// Opens a channel for a request.
@@ -178,21 +180,17 @@ impl Connection {
         }
         let (reply_sender, replies) = mpsc::unbounded_channel();
         // Numbers have to reach the agent in order, so one is taken and sent under one lock.
-        let mut slots = self.shared.slots();
+        let mut state = self.shared.state();
         let id = self.next_channel.fetch_add(1, Ordering::Relaxed);
         let (input, gate) = flow::outlet(id, INPUT, self.sender.clone());
         let (output, output_feed) = flow::inlet(id, OUTPUT, self.sender.clone());
         let (error, error_feed) = flow::inlet(id, ERROR, self.sender.clone());
-        slots.insert(id, Slot { replies: reply_sender, gate, output: output_feed, error: error_feed });
+        state.slots.insert(id, Slot { replies: reply_sender, gate, output: output_feed, error: error_feed });
         let sent = self.sender.message(id, &message);
-        drop(slots);
+        drop(state);
         let channel = Channel { replies, handle: Arc::new(Handle { id, connection: Arc::clone(self) }) };
         if sent.is_err() {
             return Err(self.lost(operation, Outcome::NotStarted));
-        }
-        // Closed meanwhile: the slot just made would never be cleared, and the message may have been sent.
-        if self.is_closed() {
-            return Err(self.lost_channel(operation, id));
         }
         Ok((channel, Streams { input, output, error }))
     }
@@ -332,7 +330,7 @@ impl Reader {
 }
 
 fn dispatch(shared: &Shared, receipts: &Receipts, frame: Frame) -> Result<(), &'static str> {
-    let mut slots = shared.slots();
+    let slots = &mut shared.state().slots;
     match frame {
         Frame::Message { channel, body } => {
             let message: FromAgent = protocol::decode(&body).map_err(|_| "a message makes no sense")?;
