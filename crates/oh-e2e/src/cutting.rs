@@ -18,14 +18,14 @@ use tokio::time::Sleep;
 
 use crate::data::noise;
 
-/// Every stream lives at least this many bytes: enough for a greeting and something more.
-const SHORTEST: usize = 200;
+/// Every stream lives at least this many bytes, less than a greeting has.
+const SHORTEST: usize = 20;
 /// A stream passes nothing for this long before it breaks. Without it, what is still in the buffers of a long way would
 /// be lost every time, and nothing large would ever arrive.
 const STALL: Duration = Duration::from_millis(30);
 
-/// Another backend, whose streams break after a number of bytes that the seed decides: in the middle of a frame, of a
-/// greeting's answer, or between two.
+/// Another backend, whose streams break after a number of bytes that the seed decides: in a frame or between two, now
+/// and then in the greeting.
 #[derive(Debug)]
 pub struct Cutting {
     inner: Arc<dyn Backend>,

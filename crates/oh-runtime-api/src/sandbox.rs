@@ -26,7 +26,7 @@ pub struct AgentInfo {
 
 /// A running command.
 ///
-/// Output that is not read holds the command back after a window (some MiB a stream); dropping a reader discards what
+/// Output that is not read holds the command back after a window (4 MiB a stream); dropping a reader discards what
 /// follows instead. Dropping the whole value leaves the command running.
 pub struct Process {
     /// Its name for ever.
