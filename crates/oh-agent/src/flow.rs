@@ -4,14 +4,23 @@
 //! takes acknowledgements for an outlet, a [`Feed`] takes what arrives for an inlet. Dropping that half says that the
 //! connection is gone.
 
-use bytes::Bytes;
-use tokio::sync::{mpsc, watch};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 
+use bytes::{Bytes, BytesMut};
+use tokio::sync::watch;
+
+use crate::protocol::frame::MAX_PAYLOAD;
 use crate::protocol::{Failure, WINDOW};
 use crate::wire::{Closed, Sender};
 
 /// Acknowledge when this much has been consumed, not for every frame.
 const ACK_EVERY: u64 = WINDOW / 4;
+/// Acknowledge this much when nothing waits to be consumed: a sender with little room must not wait for more.
+const ACK_IDLE: u64 = 16 * 1024;
+/// Pieces under this size are copied together.
+const SMALL: usize = 4 * 1024;
 
 #[derive(Debug, Clone, Copy, Default)]
 struct GateState {
@@ -56,11 +65,23 @@ pub(crate) struct Outlet {
     sender: Sender,
     state: watch::Receiver<GateState>,
     sent: u64,
+    /// What the last call of [`acknowledged`](Self::acknowledged) said.
+    #[cfg(feature = "server")]
+    known: u64,
 }
 
 pub(crate) fn outlet(channel: u32, stream: u8, sender: Sender) -> (Outlet, Gate) {
     let (gate, state) = watch::channel(GateState::default());
-    (Outlet { channel, stream, sender, state, sent: 0 }, Gate(gate))
+    let outlet = Outlet {
+        channel,
+        stream,
+        sender,
+        state,
+        sent: 0,
+        #[cfg(feature = "server")]
+        known: 0,
+    };
+    (outlet, Gate(gate))
 }
 
 impl Outlet {
@@ -82,7 +103,7 @@ impl Outlet {
     pub(crate) async fn send(&mut self, mut bytes: Bytes) -> Result<(), OutletClosed> {
         while !bytes.is_empty() {
             let room = self.room().await?;
-            let part = bytes.split_to(room.min(bytes.len()).min(crate::protocol::frame::MAX_PAYLOAD));
+            let part = bytes.split_to(room.min(bytes.len()).min(MAX_PAYLOAD));
             self.sent += part.len() as u64;
             self.sender.data(self.channel, self.stream, part).await?;
         }
@@ -90,8 +111,25 @@ impl Outlet {
     }
 
     /// Ends the stream.
-    pub(crate) async fn eof(self) -> Result<(), OutletClosed> {
+    pub(crate) async fn eof(&mut self) -> Result<(), OutletClosed> {
         Ok(self.sender.eof(self.channel, self.stream).await?)
+    }
+
+    /// Waits until the receiver has consumed more than at the last call; returns how much.
+    #[cfg(feature = "server")]
+    pub(crate) async fn acknowledged(&mut self) -> Result<u64, OutletClosed> {
+        let known = self.known;
+        let state = self
+            .state
+            .wait_for(|state| state.discarded || state.acked > known)
+            .await
+            .map_err(|_| OutletClosed::Lost)?;
+        if state.discarded {
+            return Err(OutletClosed::Discarded);
+        }
+        // Nobody consumes what was not sent.
+        self.known = state.acked.min(self.sent);
+        Ok(self.known)
     }
 
     /// Waits until the receiver wants no more or the connection is gone.
@@ -128,32 +166,101 @@ pub(crate) enum Chunk {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct WindowExceeded;
 
+/// What has arrived and was not taken yet. Small pieces are put together: what it needs is bounded by the window, however
+/// the other end cuts its bytes.
+#[derive(Debug, Default)]
+struct Queue {
+    pieces: VecDeque<Bytes>,
+    small: BytesMut,
+    last: Option<Chunk>,
+    received: u64,
+    acked: u64,
+    feed_gone: bool,
+    inlet_gone: bool,
+    reader: Option<Waker>,
+}
+
+impl Queue {
+    fn push(&mut self, bytes: Bytes) {
+        if bytes.len() < SMALL {
+            self.small.extend_from_slice(&bytes);
+        } else {
+            self.flush_small();
+            self.pieces.push_back(bytes);
+        }
+        if self.small.len() >= MAX_PAYLOAD {
+            self.flush_small();
+        }
+    }
+
+    fn flush_small(&mut self) {
+        if !self.small.is_empty() {
+            self.pieces.push_back(std::mem::take(&mut self.small).freeze());
+        }
+    }
+
+    fn pop(&mut self) -> Option<Bytes> {
+        self.pieces
+            .pop_front()
+            .or_else(|| (!self.small.is_empty()).then(|| std::mem::take(&mut self.small).freeze()))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.pieces.is_empty() && self.small.is_empty()
+    }
+
+    fn wake(&mut self) {
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
+    }
+}
+
+fn locked(queue: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
+    queue.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Takes what arrives for one [`Inlet`].
 #[derive(Debug)]
-pub(crate) struct Feed {
-    chunks: mpsc::UnboundedSender<Chunk>,
-    received: u64,
-    acked: watch::Receiver<u64>,
-}
+pub(crate) struct Feed(Arc<Mutex<Queue>>);
 
 impl Feed {
     /// Takes data; what nobody reads any more is dropped.
-    pub(crate) fn data(&mut self, bytes: Bytes) -> Result<(), WindowExceeded> {
-        self.received += bytes.len() as u64;
-        if self.received > *self.acked.borrow() + WINDOW && !self.chunks.is_closed() {
+    pub(crate) fn data(&self, bytes: Bytes) -> Result<(), WindowExceeded> {
+        let mut queue = locked(&self.0);
+        if queue.inlet_gone || queue.last.is_some() {
+            return Ok(());
+        }
+        queue.received += bytes.len() as u64;
+        if queue.received > queue.acked + WINDOW {
             return Err(WindowExceeded);
         }
-        let _ = self.chunks.send(Chunk::Data(bytes));
+        queue.push(bytes);
+        queue.wake();
         Ok(())
     }
 
     pub(crate) fn eof(&self) {
-        let _ = self.chunks.send(Chunk::Eof);
+        self.last(Chunk::Eof);
     }
 
     #[cfg(feature = "client")]
     pub(crate) fn fail(&self, failure: Failure) {
-        let _ = self.chunks.send(Chunk::Failed(failure));
+        self.last(Chunk::Failed(failure));
+    }
+
+    fn last(&self, chunk: Chunk) {
+        let mut queue = locked(&self.0);
+        queue.last.get_or_insert(chunk);
+        queue.wake();
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        let mut queue = locked(&self.0);
+        queue.feed_gone = true;
+        queue.wake();
     }
 }
 
@@ -169,38 +276,34 @@ pub(crate) struct Inlet<D: Dialect> {
     channel: u32,
     stream: u8,
     sender: Sender,
-    chunks: mpsc::UnboundedReceiver<Chunk>,
+    queue: Arc<Mutex<Queue>>,
     consumed: u64,
-    acked: watch::Sender<u64>,
     ended: bool,
     dialect: std::marker::PhantomData<D>,
 }
 
 pub(crate) fn inlet<D: Dialect>(channel: u32, stream: u8, sender: Sender) -> (Inlet<D>, Feed) {
-    let (chunk_sender, chunks) = mpsc::unbounded_channel();
-    let (acked, acked_receiver) = watch::channel(0);
-    let inlet = Inlet {
-        channel,
-        stream,
-        sender,
-        chunks,
-        consumed: 0,
-        acked,
-        ended: false,
-        dialect: std::marker::PhantomData,
-    };
-    (inlet, Feed { chunks: chunk_sender, received: 0, acked: acked_receiver })
+    let queue = Arc::<Mutex<Queue>>::default();
+    let feed = Feed(Arc::clone(&queue));
+    let dialect = std::marker::PhantomData;
+    (Inlet { channel, stream, sender, queue, consumed: 0, ended: false, dialect }, feed)
 }
 
 impl<D: Dialect> Inlet<D> {
     /// The next chunk; `None` when the connection is gone. After [`Chunk::Eof`] nothing follows.
-    pub(crate) fn poll_next(&mut self, cx: &mut std::task::Context<'_>) -> std::task::Poll<Option<Chunk>> {
-        let chunk = std::task::ready!(self.chunks.poll_recv(cx));
-        match &chunk {
-            Some(Chunk::Data(bytes)) => self.consume(bytes.len() as u64),
-            Some(Chunk::Eof | Chunk::Failed(_)) | None => self.ended = true,
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Chunk>> {
+        let queue = Arc::clone(&self.queue);
+        let mut queue = locked(&queue);
+        if let Some(bytes) = queue.pop() {
+            self.consume(&mut queue, bytes.len() as u64);
+            return Poll::Ready(Some(Chunk::Data(bytes)));
         }
-        std::task::Poll::Ready(chunk)
+        if queue.last.is_none() && !queue.feed_gone {
+            queue.reader = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        self.ended = true;
+        Poll::Ready(queue.last.take())
     }
 
     /// See [`poll_next`](Self::poll_next).
@@ -209,11 +312,12 @@ impl<D: Dialect> Inlet<D> {
         std::future::poll_fn(|cx| self.poll_next(cx)).await
     }
 
-    fn consume(&mut self, bytes: u64) {
+    fn consume(&mut self, queue: &mut Queue, bytes: u64) {
         self.consumed += bytes;
-        if self.consumed - *self.acked.borrow() >= ACK_EVERY {
+        let unsaid = self.consumed - queue.acked;
+        if unsaid >= ACK_EVERY || (unsaid >= ACK_IDLE && queue.is_empty()) {
             // The window grows before the other end hears of it, never after.
-            self.acked.send_replace(self.consumed);
+            queue.acked = self.consumed;
             let _ = D::ack(&self.sender, self.channel, self.stream, self.consumed);
         }
     }
@@ -221,6 +325,11 @@ impl<D: Dialect> Inlet<D> {
 
 impl<D: Dialect> Drop for Inlet<D> {
     fn drop(&mut self) {
+        let mut queue = locked(&self.queue);
+        queue.inlet_gone = true;
+        queue.pieces.clear();
+        queue.small = BytesMut::new();
+        drop(queue);
         if !self.ended {
             let _ = D::discard(&self.sender, self.channel, self.stream);
         }
@@ -280,7 +389,7 @@ mod tests {
     #[tokio::test]
     async fn an_inlet_takes_one_window_ahead_of_its_reader_and_no_more() {
         let (sender, _outgoing, _receipts) = wire::outgoing();
-        let (mut inlet, mut feed) = inlet::<TestDialect>(1, 1, sender);
+        let (mut inlet, feed) = inlet::<TestDialect>(1, 1, sender);
         feed.data(bytes(WINDOW)).unwrap();
         assert_eq!(feed.data(bytes(1)), Err(WindowExceeded));
         let chunk = std::future::poll_fn(|cx| inlet.poll_next(cx)).await;
@@ -288,5 +397,32 @@ mod tests {
         feed.data(bytes(WINDOW - 1)).unwrap();
         drop(inlet);
         feed.data(bytes(WINDOW)).expect("what nobody reads is dropped, whatever its size");
+    }
+
+    #[tokio::test]
+    async fn small_pieces_are_put_together_and_keep_their_order() {
+        let (sender, _outgoing, _receipts) = wire::outgoing();
+        let (mut inlet, feed) = inlet::<TestDialect>(1, 1, sender);
+        let sent: Vec<u8> = (0..300_000_u32).map(|i| (i % 251) as u8).collect();
+        let (mut rest, mut size) = (&sent[..], 1);
+        while !rest.is_empty() {
+            let (piece, after) = rest.split_at(rest.len().min(size));
+            feed.data(Bytes::copy_from_slice(piece)).unwrap();
+            feed.data(Bytes::new()).unwrap();
+            (rest, size) = (after, size * 3 % 9_001);
+        }
+        feed.eof();
+        feed.data(bytes(1)).unwrap();
+        let held = locked(&inlet.queue).pieces.len();
+        assert!(held < 300_000 / SMALL + 2, "{held} pieces");
+        let mut received = Vec::new();
+        loop {
+            match std::future::poll_fn(|cx| inlet.poll_next(cx)).await {
+                Some(Chunk::Data(bytes)) => received.extend_from_slice(&bytes),
+                Some(Chunk::Eof) => break,
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(received, sent);
     }
 }

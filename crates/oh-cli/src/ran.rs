@@ -52,7 +52,7 @@ impl Ran {
 
     /// Says what is not in the output itself, and which exit code it is.
     pub(crate) fn report(&self, ui: Ui) -> Result<u8> {
-        let Finished { end, wall, leaked } = &self.finished;
+        let Finished { end, wall, leaked, usage } = &self.finished;
         let code = exit_code::of_end(*end, self.interrupted);
         if ui.json() {
             ui.document(&json!({
@@ -67,6 +67,14 @@ impl Ran {
                 "stderr": bytes_json(&self.stderr.bytes),
                 "stderr_dropped": self.stderr.dropped,
                 "leaked": leaked,
+                "usage": {
+                    "user_seconds": usage.user.map(|time| time.as_secs_f64()),
+                    "system_seconds": usage.system.map(|time| time.as_secs_f64()),
+                    "max_rss_bytes": usage.max_rss,
+                    "oom_killed": usage.oom,
+                    "throttled_seconds": usage.throttled.map(|time| time.as_secs_f64()),
+                    "blocked_seconds": usage.blocked.as_secs_f64(),
+                },
             }))?;
             return Ok(code);
         }

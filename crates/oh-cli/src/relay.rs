@@ -134,7 +134,9 @@ mod tests {
     use std::task::{Context, Poll};
 
     use async_trait::async_trait;
-    use oh_runtime::{CommandId, DEFAULT_GRACE, End, ErrorKind, Outcome, ProcessControl};
+    use oh_runtime::{
+        CommandId, DEFAULT_GRACE, End, ErrorKind, Outcome, ProcessControl, TerminalSize, Usage,
+    };
     use tokio::io::ReadBuf;
     use tokio::sync::Notify;
 
@@ -150,7 +152,12 @@ mod tests {
     #[async_trait]
     impl ProcessControl for Scripted {
         async fn wait(&mut self) -> oh_runtime::Result<Finished> {
-            let finished = |end| Finished { end, wall: Duration::from_secs(1), leaked: Vec::new() };
+            let finished = |end| Finished {
+                end,
+                wall: Duration::from_secs(1),
+                leaked: Vec::new(),
+                usage: Usage::default(),
+            };
             if let Some(end) = self.end.take() {
                 return end.map(finished);
             }
@@ -158,6 +165,14 @@ mod tests {
                 self.changed.notified().await;
             }
             Ok(finished(End::Cancelled))
+        }
+
+        async fn signal(&self, _: i32) -> oh_runtime::Result<()> {
+            Ok(())
+        }
+
+        async fn resize(&self, _: TerminalSize) -> oh_runtime::Result<()> {
+            Ok(())
         }
 
         async fn cancel(&self) -> oh_runtime::Result<()> {

@@ -69,6 +69,12 @@ pub enum ErrorKind {
     ExecNoResources,
     /// The command is malformed, for instance has no program.
     ExecInvalid,
+    /// A command cannot run as the user it asks for: the image has no such user, or the sandbox may not change users.
+    ExecBadUser,
+    /// The sandbox has no such command: it never had, its end was fetched, or it was forgotten.
+    CommandNotFound,
+    /// Somebody else attached to the command. It goes on.
+    TakenOver,
     /// The byte stream to the sandbox broke. What ran may still run.
     StreamLost,
     /// The sandbox's agent is not the one the request was meant for.
@@ -145,6 +151,9 @@ impl ErrorKind {
             Self::ExecTooBig => "exec_too_big",
             Self::ExecNoResources => "exec_no_resources",
             Self::ExecInvalid => "exec_invalid",
+            Self::ExecBadUser => "exec_bad_user",
+            Self::CommandNotFound => "command_not_found",
+            Self::TakenOver => "taken_over",
             Self::StreamLost => "stream_lost",
             Self::Restarted => "restarted",
             Self::Replaced => "replaced",

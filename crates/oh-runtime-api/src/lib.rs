@@ -22,10 +22,13 @@ pub use backend::{
     Backend, Capabilities, DeleteReport, Duplex, Evidence, Incarnation, LogOptions, LogStream, SandboxInfo,
     SandboxState, Selector, Uid,
 };
-pub use command::{CommandId, CommandSpec, DEFAULT_GRACE, End, Finished, OomScope, Outcome};
+pub use command::{
+    CommandId, CommandInfo, CommandSpec, CommandState, DEFAULT_GRACE, End, Finished, Offsets, OomScope,
+    Outcome, Rlimit, RlimitResource, TerminalSize, Usage,
+};
 pub use error::{Error, ErrorKind, Result, Retry};
 pub use files::{EntryKind, FileEntry};
 pub use name::{InvalidName, RunId, SandboxName};
 pub use resources::Resources;
-pub use sandbox::{AgentInfo, BoxRead, BoxWrite, Process, ProcessControl, Sandbox};
+pub use sandbox::{AgentInfo, AttachedProcess, BoxRead, BoxWrite, Process, ProcessControl, Sandbox};
 pub use spec::{Labels, Mount, SandboxSpec, label};

@@ -8,7 +8,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::{CommandId, CommandSpec, DeleteReport, FileEntry, Finished, Incarnation, Result};
+use crate::{
+    CommandId, CommandInfo, CommandSpec, DeleteReport, FileEntry, Finished, Incarnation, Offsets, Result,
+    TerminalSize,
+};
 
 /// Bytes out of a sandbox.
 pub type BoxRead = Pin<Box<dyn AsyncRead + Send>>;
@@ -27,7 +30,8 @@ pub struct AgentInfo {
 /// A running command.
 ///
 /// Output that is not read holds the command back after a window (4 MiB a stream); dropping a reader discards what
-/// follows instead. Dropping the whole value leaves the command running.
+/// follows instead. Dropping the whole value leaves the command running, and its end is kept for
+/// [`Sandbox::attach`] unless [`wait`](Self::wait) has told it.
 pub struct Process {
     /// Its name for ever.
     pub id: CommandId,
@@ -59,6 +63,34 @@ impl Process {
         // Not an async function: its future would hold all of `self`, and standard input cannot be shared.
         self.control.cancel()
     }
+
+    /// Sends a signal, by its number, to its process group: to the command and to those of its children that stayed
+    /// there. A command that ended gets none. Returns when that is asked for.
+    ///
+    /// # Errors
+    /// When the stream is broken.
+    pub fn signal(&self, signal: i32) -> impl Future<Output = Result<()>> + Send {
+        self.control.signal(signal)
+    }
+
+    /// Tells its terminal another size; one without a terminal does not notice.
+    ///
+    /// # Errors
+    /// When the stream is broken.
+    pub fn resize(&self, size: TerminalSize) -> impl Future<Output = Result<()>> + Send {
+        self.control.resize(size)
+    }
+}
+
+/// A command that was started before, by whomever.
+#[derive(Debug)]
+pub struct AttachedProcess {
+    /// The command. Its standard input is there when it has one that has not ended.
+    pub process: Process,
+    /// Where its output goes on, at least where it was asked for: what is between was not kept.
+    pub from: Offsets,
+    /// Bytes its standard input has got so far.
+    pub stdin: u64,
 }
 
 impl Debug for Process {
@@ -74,6 +106,10 @@ pub trait ProcessControl: Send + Sync {
     async fn wait(&mut self) -> Result<Finished>;
     /// See [`Process::cancel`].
     async fn cancel(&self) -> Result<()>;
+    /// See [`Process::signal`].
+    async fn signal(&self, signal: i32) -> Result<()>;
+    /// See [`Process::resize`].
+    async fn resize(&self, size: TerminalSize) -> Result<()>;
 }
 
 /// One sandbox. The same on every backend, because it needs nothing of one but a byte stream.
@@ -97,6 +133,23 @@ pub trait Sandbox: Debug + Display + Send + Sync + 'static {
     /// # Errors
     /// The `Exec…` kinds when it could not be started: that is never an exit code.
     async fn start(&self, spec: CommandSpec) -> Result<Process>;
+
+    /// Goes on with a command that was started before, perhaps by another process that is gone. Whoever had its streams
+    /// until now loses them with [`TakenOver`](crate::ErrorKind::TakenOver).
+    ///
+    /// An agent keeps what a command wrote and nobody has consumed, up to 4 MiB a stream: then the command waits. It keeps
+    /// the ends of the last 1,024 commands that nobody has waited for.
+    ///
+    /// # Errors
+    /// [`Restarted`](crate::ErrorKind::Restarted) when the agent is another one than the command's: what became of the
+    /// command is unknown. [`CommandNotFound`](crate::ErrorKind::CommandNotFound) when its end was fetched or forgotten.
+    async fn attach(&self, id: CommandId, known: Offsets) -> Result<AttachedProcess>;
+
+    /// The commands that run, and those whose end nobody has fetched, in the order of their start.
+    ///
+    /// # Errors
+    /// When the sandbox cannot be reached.
+    async fn commands(&self) -> Result<Vec<CommandInfo>>;
 
     /// The bytes of a file from `offset`, at most `limit` of them.
     ///

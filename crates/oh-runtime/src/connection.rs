@@ -10,6 +10,7 @@ use futures::future::BoxFuture;
 use oh_agent::client::{Client, Reconnect};
 use oh_runtime_api::{
     Backend, BoxRead, Duplex, Error, ErrorKind, Finished, Incarnation, Process, ProcessControl, Result,
+    TerminalSize,
 };
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::sync::OnceCell;
@@ -102,6 +103,16 @@ impl ProcessControl for Control {
 
     async fn cancel(&self) -> Result<()> {
         let done = self.inner.cancel().await;
+        self.connection.explained(done).await
+    }
+
+    async fn signal(&self, signal: i32) -> Result<()> {
+        let done = self.inner.signal(signal).await;
+        self.connection.explained(done).await
+    }
+
+    async fn resize(&self, size: TerminalSize) -> Result<()> {
+        let done = self.inner.resize(size).await;
         self.connection.explained(done).await
     }
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use oh_runtime_api::{
-    AgentInfo, Backend, BoxRead, CommandSpec, DeleteReport, Error, ErrorKind, FileEntry, Incarnation,
-    Outcome, Process, Result, Sandbox,
+    AgentInfo, AttachedProcess, Backend, BoxRead, CommandId, CommandInfo, CommandSpec, DeleteReport, Error,
+    ErrorKind, FileEntry, Incarnation, Offsets, Outcome, Process, Result, Sandbox,
 };
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -154,6 +154,21 @@ impl Sandbox for Attached {
         let connection = self.connected().await?;
         let process = connection.client().start(spec).await;
         connection.explained(process).await.map(|process| connection.process(process))
+    }
+
+    async fn attach(&self, id: CommandId, known: Offsets) -> Result<AttachedProcess> {
+        let connection = self.connected().await?;
+        let attached = connection.client().attach(id, known).await;
+        connection
+            .explained(attached)
+            .await
+            .map(|attached| AttachedProcess { process: connection.process(attached.process), ..attached })
+    }
+
+    async fn commands(&self) -> Result<Vec<CommandInfo>> {
+        let connection = self.connected().await?;
+        let commands = connection.client().commands().await;
+        connection.explained(commands).await
     }
 
     async fn read_file(&self, path: &Path, offset: u64, limit: Option<u64>) -> Result<BoxRead> {

@@ -1,12 +1,12 @@
 //! One session: the task that carries it, open channels.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use oh_runtime_api::{AgentInfo, Duplex, Error, ErrorKind, Outcome, Result};
 use tokio::io::ReadHalf;
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::time::Instant;
 
 use super::convert;
@@ -15,6 +15,9 @@ use crate::flow::{self, Feed, Gate, Inlet, Outlet};
 use crate::protocol::frame::{Frame, MAX_MESSAGE};
 use crate::protocol::{self, ERROR, FromAgent, HEARTBEAT, INPUT, Join, OUTPUT, Request, SILENCE, ToAgent};
 use crate::wire::{self, Closed, Incoming, Outgoing, ReadError, Receipts, Sender, WeakSender};
+
+/// Answers on a channel that wait to be taken: that it began, that it ended, that it failed all the same.
+const REPLIES: usize = 4;
 
 /// How the client acknowledges.
 #[derive(Debug)]
@@ -34,7 +37,7 @@ pub(super) type Input = Inlet<ClientDialect>;
 
 /// The reader task's side of an open channel.
 struct Slot {
-    replies: mpsc::UnboundedSender<FromAgent>,
+    replies: mpsc::Sender<FromAgent>,
     gate: Gate,
     output: Feed,
     error: Feed,
@@ -89,7 +92,7 @@ impl std::fmt::Debug for Connection {
 
 /// An open channel, as the one who opened it sees it.
 pub(super) struct Channel {
-    replies: mpsc::UnboundedReceiver<FromAgent>,
+    replies: mpsc::Receiver<FromAgent>,
     handle: Arc<Handle>,
 }
 
@@ -97,11 +100,23 @@ pub(super) struct Channel {
 pub(super) struct Handle {
     id: u32,
     connection: Arc<Connection>,
+    /// Of a command, the agent wants to know when nobody uses its channel any more.
+    command: AtomicBool,
+    /// Its end has arrived where it was wanted.
+    claimed: AtomicBool,
 }
 
 impl Handle {
     pub(super) fn send(&self, message: &ToAgent) -> Result<(), Closed> {
         self.connection.sender.message(self.id, message)
+    }
+
+    pub(super) fn carries_command(&self) {
+        self.command.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn claim(&self) {
+        self.claimed.store(true, Ordering::Relaxed);
     }
 
     /// The error for whoever finds the connection closed.
@@ -116,6 +131,11 @@ impl Handle {
 impl Drop for Handle {
     fn drop(&mut self) {
         self.connection.shared.state().slots.remove(&self.id);
+        if *self.command.get_mut() {
+            let claimed = *self.claimed.get_mut();
+            // A connection that is gone takes the channel with it.
+            let _ = self.send(&ToAgent::Close { claimed });
+        }
     }
 }
 
@@ -178,7 +198,7 @@ impl Connection {
                 format!("arguments and environment are over {} MiB together", MAX_MESSAGE >> 20),
             ));
         }
-        let (reply_sender, replies) = mpsc::unbounded_channel();
+        let (reply_sender, replies) = mpsc::channel(REPLIES);
         // Numbers have to reach the agent in order, so one is taken and sent under one lock.
         let mut state = self.shared.state();
         let id = self.next_channel.fetch_add(1, Ordering::Relaxed);
@@ -188,7 +208,15 @@ impl Connection {
         state.slots.insert(id, Slot { replies: reply_sender, gate, output: output_feed, error: error_feed });
         let sent = self.sender.message(id, &message);
         drop(state);
-        let channel = Channel { replies, handle: Arc::new(Handle { id, connection: Arc::clone(self) }) };
+        let channel = Channel {
+            replies,
+            handle: Arc::new(Handle {
+                id,
+                connection: Arc::clone(self),
+                command: AtomicBool::new(false),
+                claimed: AtomicBool::new(false),
+            }),
+        };
         if sent.is_err() {
             return Err(self.lost(operation, Outcome::NotStarted));
         }
@@ -329,6 +357,14 @@ impl Reader {
     }
 }
 
+/// Hands on an answer; one that nobody waits for any more is dropped.
+fn answer(slot: &Slot, reply: FromAgent) -> Result<(), &'static str> {
+    match slot.replies.try_send(reply) {
+        Err(TrySendError::Full(_)) => Err("it gives more answers than there are questions"),
+        _ => Ok(()),
+    }
+}
+
 fn dispatch(shared: &Shared, receipts: &Receipts, frame: Frame) -> Result<(), &'static str> {
     let slots = &mut shared.state().slots;
     match frame {
@@ -347,17 +383,15 @@ fn dispatch(shared: &Shared, receipts: &Receipts, frame: Frame) -> Result<(), &'
                     slot.output.fail(failure.clone());
                     slot.error.fail(failure.clone());
                     slot.gate.discard();
-                    let _ = slot.replies.send(FromAgent::Failed(failure));
+                    answer(slot, FromAgent::Failed(failure))?;
                     slots.remove(&channel);
                 }
-                reply => {
-                    let _ = slot.replies.send(reply);
-                }
+                reply => answer(slot, reply)?,
             }
         }
         Frame::Data { channel, stream, bytes } => {
-            let Some(slot) = slots.get_mut(&channel) else { return Ok(()) };
-            let feed = if stream == ERROR { &mut slot.error } else { &mut slot.output };
+            let Some(slot) = slots.get(&channel) else { return Ok(()) };
+            let feed = if stream == ERROR { &slot.error } else { &slot.output };
             feed.data(bytes).map_err(|_| "it sent more than was allowed")?;
         }
         Frame::Eof { channel, stream } => {

@@ -5,9 +5,14 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::time::Duration;
 
-use oh_runtime_api::{CommandSpec, End, EntryKind, Error, ErrorKind, FileEntry, Finished, OomScope, Outcome};
+use oh_runtime_api::{
+    CommandId, CommandInfo, CommandSpec, CommandState, End, EntryKind, Error, ErrorKind, FileEntry, Finished,
+    OomScope, Outcome, RlimitResource, Usage,
+};
 
-use crate::protocol::{Command, EndReport, Entry, Failure, FailureKind, Kind, WireEnd};
+use crate::protocol::{
+    self, Command, CommandEntry, EndReport, Entry, Failure, FailureKind, Kind, TerminalSize, WireEnd,
+};
 
 pub(super) fn path(path: &Path) -> Vec<u8> {
     path.as_os_str().as_bytes().to_vec()
@@ -22,18 +27,76 @@ pub(super) fn command(spec: CommandSpec) -> Command {
         stdin: spec.stdin,
         timeout_ms: spec.timeout.map(millis),
         grace_ms: millis(spec.grace),
+        user: spec.user.map(String::into_bytes),
+        umask: spec.umask,
+        rlimits: spec.rlimits.into_iter().map(rlimit).collect(),
+        terminal: spec.terminal.map(size),
+        background: spec.background,
     }
 }
 
-pub(super) fn finished(report: EndReport) -> Finished {
-    let end = match report.end {
+pub(super) const fn size(size: oh_runtime_api::TerminalSize) -> TerminalSize {
+    TerminalSize { rows: size.rows, columns: size.columns }
+}
+
+/// The numbers are Linux's own, on every architecture the agent is built for.
+fn rlimit(limit: oh_runtime_api::Rlimit) -> protocol::Rlimit {
+    let resource = match limit.resource {
+        RlimitResource::Cpu => 0,
+        RlimitResource::FileSize => 1,
+        RlimitResource::Data => 2,
+        RlimitResource::Stack => 3,
+        RlimitResource::Core => 4,
+        RlimitResource::Processes => 6,
+        RlimitResource::OpenFiles => 7,
+        RlimitResource::LockedMemory => 8,
+        RlimitResource::AddressSpace => 9,
+    };
+    let value = |value: Option<u64>| value.unwrap_or(u64::MAX);
+    protocol::Rlimit { resource, soft: value(limit.soft), hard: value(limit.hard) }
+}
+
+fn end(end: WireEnd) -> End {
+    match end {
         WireEnd::Exited(code) => End::Exited(code),
         WireEnd::Signaled(signal) => End::Signaled(signal),
         WireEnd::TimedOut => End::TimedOut,
         WireEnd::Cancelled => End::Cancelled,
         WireEnd::OomKilled => End::OomKilled(OomScope::Process),
+    }
+}
+
+pub(super) fn finished(report: EndReport) -> Finished {
+    let used = report.usage;
+    let children =
+        |micros: fn(protocol::ChildrenUsage) -> u64| used.children.map(micros).map(Duration::from_micros);
+    let usage = Usage {
+        user: children(|used| used.user_us),
+        system: children(|used| used.system_us),
+        max_rss: used.children.map(|used| used.max_rss),
+        // An agent that can still tell was not taken with the rest.
+        oom: used.oom_kills.filter(|&kills| kills > 0).map(|_| OomScope::Process),
+        throttled: used.throttled_us.map(Duration::from_micros),
+        blocked: Duration::from_micros(used.blocked_us),
     };
-    Finished { end, wall: Duration::from_micros(report.wall_us), leaked: report.leaked }
+    let wall = Duration::from_micros(report.wall_us);
+    Finished { end: end(report.end), wall, leaked: report.leaked, usage }
+}
+
+pub(super) fn command_info(boot: u128, entry: CommandEntry) -> CommandInfo {
+    CommandInfo {
+        id: CommandId { boot, sequence: entry.sequence },
+        program: OsString::from_vec(entry.program),
+        age: Duration::from_micros(entry.age_us),
+        state: match (entry.running, entry.end) {
+            (true, _) => CommandState::Running,
+            (false, Some(how)) => CommandState::Ended(end(how)),
+            (false, None) => CommandState::Lost,
+        },
+        attached: entry.attached,
+        stdout: entry.stdout,
+        stderr: entry.stderr,
+    }
 }
 
 pub(super) fn entry(entry: Entry) -> FileEntry {
@@ -59,6 +122,9 @@ pub(super) fn failure(failure: Failure, operation: &str) -> Error {
         FailureKind::ExecTooBig => ErrorKind::ExecTooBig,
         FailureKind::ExecNoResources => ErrorKind::ExecNoResources,
         FailureKind::ExecInvalid => ErrorKind::ExecInvalid,
+        FailureKind::ExecBadUser => ErrorKind::ExecBadUser,
+        FailureKind::CommandNotFound => ErrorKind::CommandNotFound,
+        FailureKind::TakenOver => ErrorKind::TakenOver,
         FailureKind::ExecLost => ErrorKind::Internal,
         FailureKind::TransferNotFound => ErrorKind::TransferNotFound,
         FailureKind::TransferDenied => ErrorKind::TransferDenied,
@@ -71,6 +137,8 @@ pub(super) fn failure(failure: Failure, operation: &str) -> Error {
     let started = matches!(
         failure.kind,
         FailureKind::ExecLost
+            | FailureKind::CommandNotFound
+            | FailureKind::TakenOver
             | FailureKind::TransferNoSpace
             | FailureKind::TransferUnsafe
             | FailureKind::TransferFailed

@@ -12,7 +12,10 @@ mod tests;
 use std::path::Path;
 use std::sync::Arc;
 
-use oh_runtime_api::{AgentInfo, BoxRead, CommandSpec, Duplex, FileEntry, Process, Result};
+use oh_runtime_api::{
+    AgentInfo, AttachedProcess, BoxRead, CommandId, CommandInfo, CommandSpec, Duplex, FileEntry, Offsets,
+    Process, Result,
+};
 
 use connection::Connection;
 pub use rejoin::Reconnect;
@@ -62,6 +65,22 @@ impl Client {
     /// The `Exec…` kinds when it could not be started.
     pub async fn start(&self, spec: CommandSpec) -> Result<Process> {
         process::start(&self.connection, spec).await
+    }
+
+    /// See [`Sandbox::attach`](oh_runtime_api::Sandbox::attach).
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn attach(&self, id: CommandId, known: Offsets) -> Result<AttachedProcess> {
+        process::attach(&self.connection, id, known).await
+    }
+
+    /// See [`Sandbox::commands`](oh_runtime_api::Sandbox::commands).
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn commands(&self) -> Result<Vec<CommandInfo>> {
+        process::list(&self.connection).await
     }
 
     /// See [`Sandbox::read_file`](oh_runtime_api::Sandbox::read_file).

@@ -29,6 +29,15 @@ pub enum ToAgent {
     },
     /// Kills the command, or gives up the transfer.
     Cancel,
+    /// Sends a signal to the command's process group.
+    Signal(i32),
+    /// The command's terminal has this size now.
+    Resize(TerminalSize),
+    /// Nobody uses this command's channel any more; nothing follows on it.
+    Close {
+        /// Whether its end has arrived where it was wanted, so that the agent need not keep it.
+        claimed: bool,
+    },
 }
 
 /// From the agent to the client.
@@ -57,6 +66,10 @@ pub enum FromAgent {
         /// Its number in this boot of the agent.
         sequence: u64,
     },
+    /// The channel carries a command that was started before.
+    Attached(Attached),
+    /// The commands the agent knows.
+    Commands(Vec<CommandEntry>),
     /// The transfer has begun; its bytes follow or are expected.
     Opened,
     /// The command ended. Its last output may still be on the way.
@@ -97,6 +110,17 @@ pub struct Hello {
 pub enum Request {
     /// Runs a command.
     Start(Command),
+    /// Goes on with a command that was started before, also by another client, who loses it.
+    Attach {
+        /// Its number in this boot of the agent.
+        sequence: u64,
+        /// Bytes of its standard output that are not needed again.
+        stdout: u64,
+        /// Bytes of its standard error that are not needed again.
+        stderr: u64,
+    },
+    /// Asks for the commands the agent knows.
+    Commands,
     /// Sends a file.
     Read {
         /// The file.
@@ -145,6 +169,68 @@ pub struct Command {
     pub timeout_ms: Option<u64>,
     /// Milliseconds between SIGTERM and SIGKILL.
     pub grace_ms: u64,
+    /// `user`, `user:group`, by name or number; `None` is the agent's own.
+    pub user: Option<Vec<u8>>,
+    /// File mode creation mask; `None` is the agent's own.
+    pub umask: Option<u32>,
+    /// Resource limits besides the agent's own.
+    pub rlimits: Vec<Rlimit>,
+    /// A terminal of this size instead of three pipes.
+    pub terminal: Option<TerminalSize>,
+    /// Output that nobody reads does not hold it back.
+    pub background: bool,
+}
+
+/// One resource limit, as `setrlimit` takes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rlimit {
+    /// The kernel's number of the resource.
+    pub resource: u32,
+    /// What holds.
+    pub soft: u64,
+    /// How far the command may raise it.
+    pub hard: u64,
+}
+
+/// Rows and columns of a terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TerminalSize {
+    /// Lines.
+    pub rows: u16,
+    /// Characters of a line.
+    pub columns: u16,
+}
+
+/// Where the streams of an attached command go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attached {
+    /// Offset of the first byte of standard output that follows.
+    pub stdout: u64,
+    /// Offset of the first byte of standard error that follows.
+    pub stderr: u64,
+    /// Bytes the command's standard input has got; `None` when it has ended.
+    pub stdin: Option<u64>,
+}
+
+/// A command the agent knows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommandEntry {
+    /// Its number in this boot of the agent.
+    pub sequence: u64,
+    /// Its program: arguments may be secrets.
+    pub program: Vec<u8>,
+    /// Microseconds since its start.
+    pub age_us: u64,
+    /// Whether it has not ended.
+    pub running: bool,
+    /// How it ended, when it has and somebody saw it.
+    pub end: Option<WireEnd>,
+    /// Whether a client has its streams.
+    pub attached: bool,
+    /// Bytes of standard output so far.
+    pub stdout: u64,
+    /// Bytes of standard error so far.
+    pub stderr: u64,
 }
 
 /// How a command ended.
@@ -156,6 +242,32 @@ pub struct EndReport {
     pub wall_us: u64,
     /// Processes that could not be killed.
     pub leaked: Vec<u32>,
+    /// What it used.
+    pub usage: Usage,
+}
+
+/// See `oh_runtime_api::Usage`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// CPU time and memory; `None` when its supervisor was killed.
+    pub children: Option<ChildrenUsage>,
+    /// Processes of the sandbox the kernel killed for want of memory meanwhile; `None` where that cannot be read.
+    pub oom_kills: Option<u64>,
+    /// Microseconds the sandbox was throttled meanwhile; `None` where that cannot be read.
+    pub throttled_us: Option<u64>,
+    /// Microseconds its output waited for a reader.
+    pub blocked_us: u64,
+}
+
+/// What the kernel says of a command and those of its descendants that ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChildrenUsage {
+    /// Microseconds of CPU time in their own code.
+    pub user_us: u64,
+    /// Microseconds of CPU time in the kernel.
+    pub system_us: u64,
+    /// Largest memory of one of them, in bytes.
+    pub max_rss: u64,
 }
 
 /// See `oh_runtime_api::End`.
@@ -197,10 +309,16 @@ pub enum FailureKind {
     ExecTooBig,
     /// No process can be started.
     ExecNoResources,
+    /// The command cannot run as the user it asks for.
+    ExecBadUser,
     /// The command is malformed.
     ExecInvalid,
     /// It started, but what became of it is not known.
     ExecLost,
+    /// The agent has no such command.
+    CommandNotFound,
+    /// Another client attached to the command.
+    TakenOver,
     /// The path does not exist.
     TransferNotFound,
     /// The path may not be read or written.

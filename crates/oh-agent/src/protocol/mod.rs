@@ -20,12 +20,12 @@ mod message;
 use std::time::Duration;
 
 pub use message::{
-    Command, EndReport, Entry, Failure, FailureKind, FromAgent, Hello, Join, Kind, Request, ToAgent, WireEnd,
-    decode, encode,
+    Attached, ChildrenUsage, Command, CommandEntry, EndReport, Entry, Failure, FailureKind, FromAgent, Hello,
+    Join, Kind, Request, Rlimit, TerminalSize, ToAgent, Usage, WireEnd, decode, encode,
 };
 
 /// Version of everything behind the preamble. Ends of different versions refuse each other.
-pub const VERSION: u16 = 3;
+pub const VERSION: u16 = 4;
 /// Most bytes of a stream that may be under way without having been consumed.
 pub const WINDOW: u64 = 4 * 1024 * 1024;
 /// Most bytes an end sends ahead of what the other has said to have received.

@@ -1,6 +1,6 @@
 //! One command: its pipes, its timeout, its end.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -15,48 +15,30 @@ use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use nix::unistd::pipe2;
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep_until, timeout};
 
-use super::connection::{Channel, Sessions};
-use super::control::{self, FromSupervisor, Launch, Status, ToSupervisor};
-use super::pump;
-use super::reaper::Reaper;
-use super::{log, oom, tree};
-use crate::protocol::{Command, EndReport, Failure, FailureKind, FromAgent, WireEnd};
+use super::agent::Agent;
+use super::cgroup::Counts;
+use super::commands::Entry;
+use super::connection::Order;
+use super::control::{self, FromSupervisor, Inbox, Launch, Status, ToSupervisor};
+use super::pump::{self, Stdin};
+use super::spool::{Spool, Unread};
+use super::{log, terminal, tree};
+use crate::protocol::{ChildrenUsage, Command, EndReport, Failure, FailureKind, Usage, WireEnd};
 
 /// How long starting may take: it is a fork, an exec, and another fork and exec.
 const START: Duration = Duration::from_secs(60);
 /// How much longer than the grace a supervisor may take to kill its command, before it is taken for stopped from
 /// inside.
 const KILL: Duration = Duration::from_secs(10);
+/// How long a supervisor may take to hear of a signal.
+const SIGNAL: Duration = Duration::from_secs(1);
+/// Orders that wait to be obeyed.
+const ORDERS: usize = 64;
 /// How often a command without supervisor is looked after.
 const LOOK_AFTER: Duration = Duration::from_millis(50);
-
-/// The agent's state.
-pub(super) struct Agent {
-    pub(super) boot: u128,
-    pub(super) reaper: Reaper,
-    pub(super) sessions: Sessions,
-    /// What every command gets, before its own.
-    pub(super) environment: Vec<(Vec<u8>, Vec<u8>)>,
-    sequence: Cell<u64>,
-}
-
-impl Agent {
-    pub(super) fn new(boot: u128, environment: Vec<(Vec<u8>, Vec<u8>)>) -> Self {
-        let (reaper, sessions) = (Reaper::default(), Sessions::default());
-        Self { boot, reaper, sessions, environment, sequence: Cell::new(0) }
-    }
-
-    fn launch(&self, spec: &Command) -> Launch {
-        let mut env = self.environment.clone();
-        env.retain(|(name, _)| !spec.env.iter().any(|(own, _)| own == name));
-        env.extend(spec.env.iter().cloned());
-        Launch { argv: spec.argv.clone(), env, cwd: spec.cwd.clone() }
-    }
-}
 
 fn lost(message: &str) -> Failure {
     Failure { kind: FailureKind::ExecLost, message: message.to_owned() }
@@ -67,28 +49,44 @@ fn no_resources(error: impl std::fmt::Display) -> Failure {
     Failure { kind: FailureKind::ExecNoResources, message }
 }
 
-/// Our ends of a command's standard streams.
-struct Pipes {
-    stdin: Option<pipe::Sender>,
+/// Our ends of a command's standard streams; one end of a terminal stands for all.
+struct Streams {
+    stdin: Option<Rc<Stdin>>,
     stdout: pipe::Receiver,
-    stderr: pipe::Receiver,
+    stderr: Option<pipe::Receiver>,
+    terminal: Option<Rc<Stdin>>,
 }
 
-fn pipes(stdin: bool) -> io::Result<(Pipes, [OwnedFd; 3])> {
+/// Both ends of a command's standard streams.
+fn streams(spec: &Command) -> io::Result<(Streams, [OwnedFd; 3])> {
+    if let Some(size) = spec.terminal {
+        let (ours, theirs) = terminal::open(size)?;
+        let to = pipe::Sender::from_owned_fd_unchecked(ours.try_clone()?)?;
+        let terminal = Rc::new(Stdin { to, terminal: true });
+        let streams = Streams {
+            stdin: spec.stdin.then(|| Rc::clone(&terminal)),
+            stdout: pipe::Receiver::from_owned_fd_unchecked(ours)?,
+            stderr: None,
+            terminal: Some(terminal),
+        };
+        return Ok((streams, [theirs.try_clone()?, theirs.try_clone()?, theirs]));
+    }
     let (stdout, their_stdout) = pipe2(OFlag::O_CLOEXEC)?;
     let (stderr, their_stderr) = pipe2(OFlag::O_CLOEXEC)?;
-    let (stdin, their_stdin) = if stdin {
+    let (stdin, their_stdin) = if spec.stdin {
         let (theirs, ours) = pipe2(OFlag::O_CLOEXEC)?;
-        (Some(pipe::Sender::from_owned_fd(ours)?), theirs)
+        let to = pipe::Sender::from_owned_fd(ours)?;
+        (Some(Rc::new(Stdin { to, terminal: false })), theirs)
     } else {
         (None, OwnedFd::from(File::open("/dev/null")?))
     };
-    let ours = Pipes {
+    let streams = Streams {
         stdin,
         stdout: pipe::Receiver::from_owned_fd(stdout)?,
-        stderr: pipe::Receiver::from_owned_fd(stderr)?,
+        stderr: Some(pipe::Receiver::from_owned_fd(stderr)?),
+        terminal: None,
     };
-    Ok((ours, [their_stdin, their_stdout, their_stderr]))
+    Ok((streams, [their_stdin, their_stdout, their_stderr]))
 }
 
 /// A command that runs.
@@ -98,12 +96,13 @@ struct Running {
     pid: u32,
     supervisor: u32,
     socket: UnixStream,
+    inbox: Inbox,
     /// Its end, should its supervisor be killed.
     status: watch::Receiver<Option<Status>>,
 }
 
-async fn start(agent: &Agent, spec: &Command) -> Result<(Running, Pipes), Failure> {
-    let (pipes, theirs) = pipes(spec.stdin).map_err(no_resources)?;
+async fn launch(agent: &Agent, spec: &Command) -> Result<(Running, Streams), Failure> {
+    let (streams, theirs) = streams(spec).map_err(no_resources)?;
     let (ours, their_socket) = StdUnixStream::pair().map_err(no_resources)?;
     let _starting = agent.reaper.starting();
     let supervisor = Program::new("/proc/self/exe")
@@ -115,7 +114,8 @@ async fn start(agent: &Agent, spec: &Command) -> Result<(Running, Pipes), Failur
         .map_err(no_resources)?
         .id();
     agent.reaper.supervisor(supervisor);
-    let message = control::frame(&ToSupervisor::Start(agent.launch(spec))).map_err(|_| Failure {
+    let launch = Launch { environment: agent.environment.clone(), command: spec.clone() };
+    let message = control::frame(&ToSupervisor::Start(launch)).map_err(|_| Failure {
         kind: FailureKind::ExecTooBig,
         message: "arguments and environment are too large".to_owned(),
     })?;
@@ -129,16 +129,16 @@ async fn start(agent: &Agent, spec: &Command) -> Result<(Running, Pipes), Failur
         ours.set_nonblocking(true)?;
         let mut socket = UnixStream::from_std(ours)?;
         tokio::io::AsyncWriteExt::write_all(&mut socket, body).await?;
-        Ok::<_, io::Error>((control::read_async(&mut socket).await?, socket))
+        let mut inbox = Inbox::default();
+        Ok::<_, io::Error>((inbox.next(&mut socket).await?, socket, inbox))
     };
     match timeout(START, started).await {
-        Ok(Ok((FromSupervisor::Started { pid }, socket))) => {
-            let sequence = agent.sequence.get() + 1;
-            agent.sequence.set(sequence);
+        Ok(Ok((FromSupervisor::Started { pid }, socket, inbox))) => {
+            let sequence = agent.next_sequence();
             let status = agent.reaper.expect(sequence, pid);
-            Ok((Running { sequence, pid, supervisor, socket, status }, pipes))
+            Ok((Running { sequence, pid, supervisor, socket, inbox, status }, streams))
         }
-        Ok(Ok((FromSupervisor::StartFailed(failure), _))) => Err(failure),
+        Ok(Ok((FromSupervisor::StartFailed(failure), ..))) => Err(failure),
         Ok(Ok(_) | Err(_)) => Err(lost("its supervisor was killed from inside while it started")),
         Err(_) => {
             tree::signal(&[supervisor], Signal::SIGKILL);
@@ -147,71 +147,82 @@ async fn start(agent: &Agent, spec: &Command) -> Result<(Running, Pipes), Failur
     }
 }
 
-/// Runs a command for a channel, to its end and its last output.
-pub(super) async fn run(agent: Rc<Agent>, channel: Channel, spec: Command) {
+/// Starts a command. From then on it goes on by itself, whoever reads it.
+pub(super) async fn start(agent: &Rc<Agent>, spec: Command) -> Result<Rc<Entry>, Failure> {
     let begun = Instant::now();
-    let oom_kills = oom::kills();
-    let Channel { replies, input, output, error, cancelled } = channel;
-    let (mut running, pipes) = match start(&agent, &spec).await {
-        Ok(started) => started,
-        Err(failure) => return replies.fail(failure),
-    };
+    let counts = Counts::now();
+    let (mut running, streams) = launch(agent, &spec).await?;
     let sequence = running.sequence;
-    let program = spec.argv.first().map(|program| String::from_utf8_lossy(program).into_owned());
-    log(&format!("command {sequence} started: {:?}", program.unwrap_or_default()));
-    replies.say(&FromAgent::Started { sequence });
+    let program = spec.argv.first().cloned().unwrap_or_default();
+    log(&format!("command {sequence} started: {:?}", String::from_utf8_lossy(&program)));
 
-    let (over, ended) = watch::channel(false);
-    let (input_cut, cut) = watch::channel(false);
-    let outputs = [
-        tokio::task::spawn_local(pump::out(pipes.stdout, output, ended.clone())),
-        tokio::task::spawn_local(pump::out(pipes.stderr, error, ended)),
-    ];
-    let stdin = pipes.stdin.map(|pipe| tokio::task::spawn_local(pump::into(pipe, input, input_cut)));
-    let limits = Limits {
-        timeout: spec.timeout_ms.map(Duration::from_millis),
-        grace: Duration::from_millis(spec.grace_ms),
+    let unread = if spec.background { Unread::Last } else { Unread::Held };
+    let (stdout, stderr) = (Spool::new(&agent.room, unread), Spool::new(&agent.room, unread));
+    let (over, whether_over) = watch::channel(false);
+    tokio::task::spawn_local(pump::out(streams.stdout, Rc::clone(&stdout), whether_over.clone()));
+    match streams.stderr {
+        Some(pipe) => drop(tokio::task::spawn_local(pump::out(pipe, Rc::clone(&stderr), whether_over))),
+        None => stderr.end(),
+    }
+    let (orders, mut ordered) = mpsc::channel(ORDERS);
+    let (tell, ended) = watch::channel(None);
+    let entry = Rc::new(Entry {
+        sequence,
+        program,
         begun,
-    };
-    let result = watch_over(&mut running, &limits, cancelled, cut).await;
-    agent.reaper.forget(sequence);
-    let wall = begun.elapsed();
-    over.send_replace(true);
-    match result {
-        Ok((end, leaked)) => {
-            let end = oom_verdict(end, oom_kills);
-            log(&format!("command {sequence} ended: {end:?}"));
-            let wall_us = u64::try_from(wall.as_micros()).unwrap_or(u64::MAX);
-            replies.say(&FromAgent::Ended(EndReport { end, wall_us, leaked }));
-        }
-        Err(failure) => {
-            log(&format!("command {sequence} lost: {}", failure.message));
-            replies.fail(failure);
-        }
-    }
-    finish(stdin, outputs).await;
-    // What the command left in the background keeps its supervisor.
-    tokio::task::spawn_local(async move {
-        while control::read_async::<FromSupervisor>(&mut running.socket).await.is_ok() {}
+        stdout,
+        stderr,
+        stdin: RefCell::new(streams.stdin),
+        stdin_written: Cell::new(0),
+        terminal: streams.terminal,
+        orders,
+        ended,
+        holder: watch::channel(0).0,
+        attachments: Cell::new(0),
     });
+    let (agent, [stdout, stderr]) = (Rc::clone(agent), [Rc::clone(&entry.stdout), Rc::clone(&entry.stderr)]);
+    tokio::task::spawn_local(async move {
+        let limits = Limits {
+            timeout: spec.timeout_ms.map(Duration::from_millis),
+            grace: Duration::from_millis(spec.grace_ms),
+            begun,
+        };
+        let result = watch_over(&mut running, &limits, &mut ordered).await;
+        agent.reaper.forget(sequence);
+        let wall = begun.elapsed();
+        over.send_replace(true);
+        let counts = Counts::now().since(counts);
+        let result = result.map(|Over { end, leaked, children }| EndReport {
+            end: oom_verdict(end, counts),
+            wall_us: micros(wall),
+            leaked,
+            usage: Usage {
+                children,
+                oom_kills: counts.oom_kills,
+                throttled_us: counts.throttled_us,
+                blocked_us: micros(stdout.blocked().max(stderr.blocked())),
+            },
+        });
+        match &result {
+            Ok(report) => log(&format!("command {sequence} ended: {:?}", report.end)),
+            Err(failure) => log(&format!("command {sequence} lost: {}", failure.message)),
+        }
+        tell.send_replace(Some(result));
+        agent.commands.tidy();
+        // What the command left in the background keeps its supervisor.
+        while running.inbox.next::<FromSupervisor>(&mut running.socket).await.is_ok() {}
+    });
+    Ok(entry)
 }
 
-async fn finish(stdin: Option<JoinHandle<()>>, outputs: [JoinHandle<()>; 2]) {
-    if let Some(stdin) = stdin {
-        stdin.abort();
-    }
-    for output in outputs {
-        let _ = output.await;
-    }
+/// Microseconds, as they are sent.
+pub(super) fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
-fn oom_verdict(end: WireEnd, before: Option<u64>) -> WireEnd {
+fn oom_verdict(end: WireEnd, counts: Counts) -> WireEnd {
     let killed = end == WireEnd::Signaled(Signal::SIGKILL as i32);
-    if killed && before.zip(oom::kills()).is_some_and(|(before, now)| now > before) {
-        WireEnd::OomKilled
-    } else {
-        end
-    }
+    if killed && counts.oom_kills.is_some_and(|kills| kills > 0) { WireEnd::OomKilled } else { end }
 }
 
 struct Limits {
@@ -220,45 +231,65 @@ struct Limits {
     begun: Instant,
 }
 
-/// Waits for the command's end, and kills it when its time is over, it is cancelled, or its input broke off.
+/// How a command ended.
+struct Over {
+    end: WireEnd,
+    leaked: Vec<u32>,
+    children: Option<ChildrenUsage>,
+}
+
+/// Waits for the command's end, and kills it when its time is over or it is cancelled.
 async fn watch_over(
     running: &mut Running,
     limits: &Limits,
-    mut cancelled: watch::Receiver<bool>,
-    mut cut: watch::Receiver<bool>,
-) -> Result<(WireEnd, Vec<u32>), Failure> {
+    orders: &mut mpsc::Receiver<Order>,
+) -> Result<Over, Failure> {
     let deadline = limits.timeout.and_then(|timeout| limits.begun.checked_add(timeout));
-    let asked = async {
+    let (mut read, mut write) = running.socket.split();
+    let asked = loop {
         tokio::select! {
-            () = until(deadline) => WireEnd::TimedOut,
-            () = turned(&mut cancelled) => WireEnd::Cancelled,
-            // Half an input must not look like a whole one.
-            () = turned(&mut cut) => WireEnd::Cancelled,
+            biased;
+            message = running.inbox.next(&mut read) => match message {
+                Ok(FromSupervisor::Exited(status, children)) => {
+                    return Ok(Over { end: end_of(status), leaked: Vec::new(), children: Some(children) });
+                }
+                _ => break None,
+            },
+            () = until(deadline) => break Some(WireEnd::TimedOut),
+            order = next(orders) => match order {
+                Order::Signal(signal) => {
+                    let message = ToSupervisor::Signal(signal);
+                    // One that was stopped from inside takes nothing: the command's signals wait with it.
+                    let _ = timeout(SIGNAL, control::write_async(&mut write, &message)).await;
+                }
+                Order::Cancel => break Some(WireEnd::Cancelled),
+                Order::Resize(_) | Order::Close { .. } => {}
+            },
         }
     };
-    let (first, killed) = tokio::select! {
-        biased;
-        message = control::read_async(&mut running.socket) => (Some(message), None),
-        end = asked => (None, Some(end)),
-    };
-    match (first, killed) {
-        (_, Some(end)) => kill(running, limits.grace, end).await,
-        (Some(Ok(FromSupervisor::Exited(status))), None) => Ok((end_of(status), Vec::new())),
-        _ => without_supervisor(running, deadline, cancelled).await,
+    match asked {
+        Some(end) => kill(running, limits.grace, end).await,
+        None => without_supervisor(running, deadline, orders).await,
     }
+}
+
+/// The next order; never when nobody can give any.
+async fn next(orders: &mut mpsc::Receiver<Order>) -> Order {
+    match orders.recv().await {
+        Some(order) => order,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits until the command is cancelled.
+async fn cancelled(orders: &mut mpsc::Receiver<Order>) {
+    while !matches!(next(orders).await, Order::Cancel) {}
 }
 
 async fn until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => sleep_until(deadline.into()).await,
         None => std::future::pending().await,
-    }
-}
-
-/// Waits until a flag turns true; for ever when its owner is gone.
-async fn turned(flag: &mut watch::Receiver<bool>) {
-    if flag.wait_for(|on| *on).await.is_err() {
-        std::future::pending().await
     }
 }
 
@@ -270,18 +301,20 @@ const fn end_of(status: Status) -> WireEnd {
 }
 
 /// Has the supervisor kill everything; without a supervisor that obeys, does it here.
-async fn kill(running: &mut Running, grace: Duration, end: WireEnd) -> Result<(WireEnd, Vec<u32>), Failure> {
+async fn kill(running: &mut Running, grace: Duration, end: WireEnd) -> Result<Over, Failure> {
     let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
     let obeyed = async {
         control::write_async(&mut running.socket, &ToSupervisor::Kill { grace_ms }).await?;
         loop {
-            if let FromSupervisor::Drained { leaked } = control::read_async(&mut running.socket).await? {
-                return Ok::<_, io::Error>(leaked);
+            if let FromSupervisor::Drained { leaked, children } =
+                running.inbox.next(&mut running.socket).await?
+            {
+                return Ok::<_, io::Error>(Over { end, leaked, children: Some(children) });
             }
         }
     };
-    if let Ok(Ok(leaked)) = timeout(grace.saturating_add(KILL), obeyed).await {
-        return Ok((end, leaked));
+    if let Ok(Ok(over)) = timeout(grace.saturating_add(KILL), obeyed).await {
+        return Ok(over);
     }
     let mut victims = tree::descendants(running.supervisor);
     victims.push(running.pid);
@@ -293,19 +326,20 @@ async fn kill(running: &mut Running, grace: Duration, end: WireEnd) -> Result<(W
         }
     };
     let leaked = timeout(KILL, gone).await.err().map(|_| running.pid);
-    Ok((end, leaked.into_iter().collect()))
+    Ok(Over { end, leaked: leaked.into_iter().collect(), children: None })
 }
 
 /// Its supervisor was killed from inside. The command is our child now, and its end comes to the reaper.
 async fn without_supervisor(
     running: &mut Running,
     deadline: Option<Instant>,
-    mut cancelled: watch::Receiver<bool>,
-) -> Result<(WireEnd, Vec<u32>), Failure> {
+    orders: &mut mpsc::Receiver<Order>,
+) -> Result<Over, Failure> {
     let mut killed = None;
     loop {
         if let Some(status) = *running.status.borrow_and_update() {
-            return Ok((killed.unwrap_or(end_of(status)), Vec::new()));
+            let end = killed.unwrap_or(end_of(status));
+            return Ok(Over { end, leaked: Vec::new(), children: None });
         }
         // The socket closes a moment before the kernel hands over the child.
         let ours = [std::process::id(), running.supervisor];
@@ -318,7 +352,7 @@ async fn without_supervisor(
             _ = running.status.changed() => continue,
             () = tokio::time::sleep(LOOK_AFTER) => {}
             () = until(deadline), if killed.is_none() => killed = Some(WireEnd::TimedOut),
-            () = turned(&mut cancelled), if killed.is_none() => killed = Some(WireEnd::Cancelled),
+            () = cancelled(orders), if killed.is_none() => killed = Some(WireEnd::Cancelled),
         }
         if killed.is_some() {
             let mut victims = tree::descendants(running.pid);

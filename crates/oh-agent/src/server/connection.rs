@@ -7,17 +7,21 @@ use std::rc::Rc;
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::{archive, command, files, log};
+use super::agent::Agent;
+use super::{archive, commands, files, log};
 use crate::flow::{self, Dialect, Feed, Gate, Inlet, Outlet};
 use crate::protocol::frame::Frame;
 use crate::protocol::{
     self, ERROR, Failure, FailureKind, FromAgent, Hello, INPUT, Join, MAX_CHANNELS, OUTPUT, PARK, Request,
-    SILENCE, ToAgent, VERSION,
+    SILENCE, TerminalSize, ToAgent, VERSION,
 };
 use crate::wire::{self, Closed, Incoming, ReadError, Receipts, Sender};
+
+/// Orders on a channel that wait to be obeyed.
+const ORDERS: usize = 64;
 
 /// How the agent acknowledges.
 #[derive(Debug)]
@@ -39,8 +43,22 @@ pub(super) struct Channel {
     pub(super) input: Inlet<AgentDialect>,
     pub(super) output: Outlet,
     pub(super) error: Outlet,
-    /// Turns true when the client cancels; closes when the connection is gone.
-    pub(super) cancelled: watch::Receiver<bool>,
+    /// What the client wants done; closes when the connection is gone.
+    pub(super) orders: mpsc::Receiver<Order>,
+}
+
+/// What a client wants done to what an open channel is for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Order {
+    Cancel,
+    Signal(i32),
+    Resize(TerminalSize),
+    Close { claimed: bool },
+}
+
+/// Waits until the client wants no more, or is gone.
+pub(super) async fn given_up(orders: &mut mpsc::Receiver<Order>) {
+    while let Some(Order::Signal(_) | Order::Resize(_)) = orders.recv().await {}
 }
 
 /// Where the answers on one channel go.
@@ -66,7 +84,7 @@ struct Slot {
     input: Feed,
     output: Gate,
     error: Gate,
-    cancel: watch::Sender<bool>,
+    orders: mpsc::Sender<Order>,
 }
 
 type Slots = Rc<RefCell<HashMap<u32, Slot>>>;
@@ -83,7 +101,7 @@ pub(super) struct Arrival {
 pub(super) struct Sessions(RefCell<HashMap<u128, mpsc::UnboundedSender<Arrival>>>);
 
 /// Shakes hands over a new stream and gives it to its session.
-pub(super) async fn serve(agent: Rc<command::Agent>, stream: UnixStream) {
+pub(super) async fn serve(agent: Rc<Agent>, stream: UnixStream) {
     let (mut read, mut write) = stream.into_split();
     let handshake = async {
         let theirs = wire::read_preamble(&mut read).await.ok().flatten().ok_or("that is none of ours")?;
@@ -118,7 +136,7 @@ pub(super) async fn serve(agent: Rc<command::Agent>, stream: UnixStream) {
 }
 
 /// What the agent says first. Cannot fail to be encoded.
-fn hello(agent: &command::Agent, received: Option<u64>) -> Vec<u8> {
+fn hello(agent: &Agent, received: Option<u64>) -> Vec<u8> {
     let hello = Hello { boot: agent.boot, version: env!("CARGO_PKG_VERSION").to_owned(), received };
     wire::greeting(&FromAgent::Hello(hello)).map(Vec::from).unwrap_or_default()
 }
@@ -134,7 +152,7 @@ enum Stop {
 }
 
 /// Serves one session until its client goes, or does not come back.
-async fn run(agent: Rc<command::Agent>, id: u128, mut arrivals: mpsc::UnboundedReceiver<Arrival>) {
+async fn run(agent: Rc<Agent>, id: u128, mut arrivals: mpsc::UnboundedReceiver<Arrival>) {
     let (sender, mut outgoing, receipts) = wire::outgoing();
     let mut session = Session {
         agent: Rc::clone(&agent),
@@ -178,7 +196,7 @@ async fn run(agent: Rc<command::Agent>, id: u128, mut arrivals: mpsc::UnboundedR
 }
 
 struct Session {
-    agent: Rc<command::Agent>,
+    agent: Rc<Agent>,
     sender: Sender,
     receipts: Receipts,
     incoming: Incoming,
@@ -222,11 +240,11 @@ impl Session {
                         self.last_channel = channel;
                         open(&self.agent, &self.sender, &self.slots, channel, request);
                     }
-                    other => steer(&self.slots, channel, &other),
+                    other => steer(&self.slots, channel, &other)?,
                 }
             }
             Frame::Data { channel, stream: INPUT, bytes } => {
-                if let Some(slot) = self.slots.borrow_mut().get_mut(&channel) {
+                if let Some(slot) = self.slots.borrow().get(&channel) {
                     slot.input.data(bytes).map_err(|_| "the client sent more than was allowed".to_owned())?;
                 }
             }
@@ -242,22 +260,29 @@ impl Session {
 }
 
 /// Messages about a channel that is open, or was.
-fn steer(slots: &Slots, channel: u32, message: &ToAgent) {
+fn steer(slots: &Slots, channel: u32, message: &ToAgent) -> Result<(), String> {
     let slots = slots.borrow();
-    let Some(slot) = slots.get(&channel) else { return };
-    match *message {
-        ToAgent::Ack { stream: OUTPUT, offset } => slot.output.ack(offset),
-        ToAgent::Ack { stream: ERROR, offset } => slot.error.ack(offset),
-        ToAgent::Discard { stream: OUTPUT } => slot.output.discard(),
-        ToAgent::Discard { stream: ERROR } => slot.error.discard(),
-        ToAgent::Cancel => {
-            slot.cancel.send_replace(true);
+    let Some(slot) = slots.get(&channel) else { return Ok(()) };
+    let order = match *message {
+        ToAgent::Ack { stream: OUTPUT, offset } => return Ok(slot.output.ack(offset)),
+        ToAgent::Ack { stream: ERROR, offset } => return Ok(slot.error.ack(offset)),
+        ToAgent::Discard { stream: OUTPUT } => return Ok(slot.output.discard()),
+        ToAgent::Discard { stream: ERROR } => return Ok(slot.error.discard()),
+        ToAgent::Cancel => Order::Cancel,
+        ToAgent::Signal(signal) => Order::Signal(signal),
+        ToAgent::Resize(size) => Order::Resize(size),
+        ToAgent::Close { claimed } => Order::Close { claimed },
+        _ => return Ok(()),
+    };
+    match slot.orders.try_send(order) {
+        Err(mpsc::error::TrySendError::Full(_)) => {
+            Err("it gives orders faster than they are obeyed".to_owned())
         }
-        _ => {}
+        _ => Ok(()),
     }
 }
 
-fn open(agent: &Rc<command::Agent>, sender: &Sender, slots: &Slots, id: u32, request: Request) {
+fn open(agent: &Rc<Agent>, sender: &Sender, slots: &Slots, id: u32, request: Request) {
     let replies = Replies { sender: sender.clone(), channel: id };
     if slots.borrow().len() >= MAX_CHANNELS {
         let message = format!("over {MAX_CHANNELS} requests at once on one connection");
@@ -266,13 +291,18 @@ fn open(agent: &Rc<command::Agent>, sender: &Sender, slots: &Slots, id: u32, req
     let (input, input_feed) = flow::inlet(id, INPUT, sender.clone());
     let (output, output_gate) = flow::outlet(id, OUTPUT, sender.clone());
     let (error, error_gate) = flow::outlet(id, ERROR, sender.clone());
-    let (cancel, cancelled) = watch::channel(false);
-    slots.borrow_mut().insert(id, Slot { input: input_feed, output: output_gate, error: error_gate, cancel });
-    let channel = Channel { replies, input, output, error, cancelled };
+    let (order, orders) = mpsc::channel(ORDERS);
+    let slot = Slot { input: input_feed, output: output_gate, error: error_gate, orders: order };
+    slots.borrow_mut().insert(id, slot);
+    let channel = Channel { replies, input, output, error, orders };
     let (agent, slots) = (Rc::clone(agent), Rc::clone(slots));
     tokio::task::spawn_local(async move {
         match request {
-            Request::Start(spec) => command::run(agent, channel, spec).await,
+            Request::Start(spec) => commands::start(agent, channel, spec).await,
+            Request::Attach { sequence, stdout, stderr } => {
+                commands::attach(agent, channel, sequence, [stdout, stderr]).await;
+            }
+            Request::Commands => commands::list(&agent, &channel),
             Request::Read { path, offset, limit } => files::read(channel, path, offset, limit).await,
             Request::Write { path, mode } => files::write(channel, path, mode).await,
             Request::List { path } => files::list(channel, path).await,

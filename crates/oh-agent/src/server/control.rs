@@ -2,11 +2,14 @@
 
 use std::io::{self, Read, Write};
 
+use bytes::BytesMut;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::protocol::{Failure, decode, encode};
+use crate::protocol::{ChildrenUsage, Command, Failure, decode, encode};
 
+/// Bytes of a message's length.
+const LENGTH: usize = 4;
 /// Longest message: a command with all its arguments and the whole environment.
 const MAX: u32 = 16 * 1024 * 1024;
 
@@ -14,15 +17,18 @@ const MAX: u32 = 16 * 1024 * 1024;
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum ToSupervisor {
     Start(Launch),
-    Kill { grace_ms: u64 },
+    /// To the command's process group, while the command runs.
+    Signal(i32),
+    Kill {
+        grace_ms: u64,
+    },
 }
 
-/// A command with its whole environment.
+/// A command, and the environment it adds to.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Launch {
-    pub(super) argv: Vec<Vec<u8>>,
-    pub(super) env: Vec<(Vec<u8>, Vec<u8>)>,
-    pub(super) cwd: Option<Vec<u8>>,
+    pub(super) environment: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(super) command: Command,
 }
 
 /// From the supervisor.
@@ -33,10 +39,11 @@ pub(super) enum FromSupervisor {
     },
     StartFailed(Failure),
     /// The command itself ended; its children may live on.
-    Exited(Status),
+    Exited(Status, ChildrenUsage),
     /// No child is left but these, which could not be killed. The last message.
     Drained {
         leaked: Vec<u32>,
+        children: ChildrenUsage,
     },
 }
 
@@ -61,9 +68,9 @@ pub(super) fn frame(message: &impl Serialize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn checked(length: [u8; 4]) -> io::Result<Vec<u8>> {
-    let length = u32::from_le_bytes(length);
-    if length > MAX { Err(invalid("too long")) } else { Ok(vec![0; length as usize]) }
+fn length_of(bytes: [u8; LENGTH]) -> io::Result<usize> {
+    let length = u32::from_le_bytes(bytes);
+    if length > MAX { Err(invalid("too long")) } else { Ok(length as usize) }
 }
 
 pub(super) fn write(mut out: impl Write, message: &impl Serialize) -> io::Result<()> {
@@ -72,7 +79,7 @@ pub(super) fn write(mut out: impl Write, message: &impl Serialize) -> io::Result
 
 /// Reads a message whose length was read already.
 pub(super) fn read_body<T: DeserializeOwned>(mut input: impl Read, length: [u8; 4]) -> io::Result<T> {
-    let mut body = checked(length)?;
+    let mut body = vec![0; length_of(length)?];
     input.read_exact(&mut body)?;
     decode(&body).map_err(invalid)
 }
@@ -90,12 +97,27 @@ pub(super) async fn write_async(
     out.write_all(&frame(message)?).await
 }
 
-pub(super) async fn read_async<T: DeserializeOwned>(
-    input: &mut (impl tokio::io::AsyncRead + Unpin),
-) -> io::Result<T> {
-    let mut length = [0; 4];
-    input.read_exact(&mut length).await?;
-    let mut body = checked(length)?;
-    input.read_exact(&mut body).await?;
-    decode(&body).map_err(invalid)
+/// What has arrived of the next message.
+#[derive(Debug, Default)]
+pub(super) struct Inbox(BytesMut);
+
+impl Inbox {
+    /// The next message. May be dropped and called again.
+    pub(super) async fn next<T: DeserializeOwned>(
+        &mut self,
+        input: &mut (impl tokio::io::AsyncRead + Unpin),
+    ) -> io::Result<T> {
+        loop {
+            if let Some(length) = self.0.first_chunk() {
+                let end = length_of(*length)? + LENGTH;
+                if self.0.len() >= end {
+                    let message = self.0.split_to(end);
+                    return decode(&message[LENGTH..]).map_err(invalid);
+                }
+            }
+            if input.read_buf(&mut self.0).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+    }
 }

@@ -12,7 +12,7 @@ use std::time::SystemTime;
 use bytes::{Buf, Bytes};
 use tokio::sync::mpsc;
 
-use super::connection::{Channel, Replies};
+use super::connection::{Channel, Replies, given_up};
 use crate::flow::Chunk;
 use crate::protocol::frame::MAX_PAYLOAD;
 use crate::protocol::{self, Entry, Failure, FailureKind, FromAgent, Kind};
@@ -73,7 +73,7 @@ pub(super) async fn download(
     channel: Channel,
     produce: impl FnOnce(Sink) -> Result<(), Failure> + Send + 'static,
 ) {
-    let Channel { replies, mut output, mut cancelled, .. } = channel;
+    let Channel { replies, mut output, mut orders, .. } = channel;
     let (sender, mut pieces) = mpsc::channel(QUEUE);
     let sink = Sink { replies: replies.clone(), pieces: sender };
     let producer = tokio::task::spawn_blocking(move || produce(sink));
@@ -86,7 +86,7 @@ pub(super) async fn download(
     };
     tokio::select! {
         () = forward => {}
-        _ = cancelled.wait_for(|cancelled| *cancelled) => {}
+        () = given_up(&mut orders) => {}
     }
     drop(pieces);
     match producer.await {
@@ -136,7 +136,7 @@ pub(super) async fn upload(
     channel: Channel,
     consume: impl FnOnce(Source) -> Result<u64, Failure> + Send + 'static,
 ) {
-    let Channel { replies, mut input, mut cancelled, .. } = channel;
+    let Channel { replies, mut input, mut orders, .. } = channel;
     let (sender, pieces) = mpsc::channel(QUEUE);
     let source = Source { replies: replies.clone(), pieces, current: Bytes::new(), ended: false };
     let consumer = tokio::task::spawn_blocking(move || consume(source));
@@ -158,7 +158,7 @@ pub(super) async fn upload(
     };
     tokio::select! {
         () = forward => {}
-        _ = cancelled.wait_for(|cancelled| *cancelled) => {}
+        () = given_up(&mut orders) => {}
     }
     drop(sender);
     match consumer.await {

@@ -5,31 +5,41 @@
 //! | `serve` | the first process: listens, ends everything when told to or when its time is over |
 //! | `identity` | who may connect |
 //! | `connection` | one client's session: handshake, frames, open channels |
-//! | `command` | one command: pipes, timeout, its end |
-//! | `pump` | bytes between its pipes and its channel |
-//! | `supervise` | the process between agent and command: starts it, owns its children, kills them |
+//! | `agent` | what all sessions share |
+//! | `commands` | the commands there are, and who has their streams |
+//! | `command` | one command: pipes or a terminal, timeout, its end |
+//! | `spool` | what it wrote and nobody has consumed yet |
+//! | `pump` | bytes between it, its spools and its channel |
+//! | `supervise` | the process between agent and command: owns its children, kills them |
+//! | `launch`, `user`, `terminal` | how it starts the command |
 //! | `control` | what agent and supervisor say to each other |
 //! | `reaper` | children that nobody else waits for |
 //! | `tree` | finding and signalling descendants |
 //! | `files`, `archive` | reading, writing, listing; tar streams in and out |
-//! | `oom` | the kernel's OOM counters |
+//! | `cgroup` | what the kernel counts for the whole sandbox |
 //! | `bridge` | what a container runtime executes to reach the agent |
 //!
 //! The agent is one thread: its state needs no locks, and only file work runs beside it.
 
+mod agent;
 mod archive;
 mod bridge;
+mod cgroup;
 mod command;
+mod commands;
 mod connection;
 mod control;
 mod files;
 mod identity;
-mod oom;
+mod launch;
 mod pump;
 mod reaper;
 mod serve;
+mod spool;
 mod supervise;
+mod terminal;
 mod tree;
+mod user;
 
 pub use bridge::bridge;
 pub use serve::{ServeOptions, serve};

@@ -1,89 +1,173 @@
-//! Bytes between a command's pipes and its channel.
+//! Bytes between a command and its spools, and between those and its channel.
 
+use std::cell::RefCell;
 use std::io;
 use std::os::fd::AsFd;
+use std::rc::Rc;
 
-use bytes::{Bytes, BytesMut};
 use nix::errno::Errno;
-use tokio::io::AsyncWriteExt;
 use tokio::net::unix::pipe;
 use tokio::sync::watch;
 
 use super::connection::AgentDialect;
-use crate::flow::{Chunk, Inlet, Outlet};
+use super::spool::Spool;
+use crate::flow::{Chunk, Inlet, Outlet, OutletClosed};
 use crate::protocol::frame::MAX_PAYLOAD;
 
-/// Sends what the command writes. After its end, what is in the pipe still goes out; what its background children
+thread_local! {
+    /// Where every stream is read into: a command that writes nothing needs no memory.
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; MAX_PAYLOAD]);
+}
+
+/// Keeps what the command writes. After its end, what is in the pipe is still kept; what its background children
 /// write later goes nowhere, but they may write.
-pub(super) async fn out(pipe: pipe::Receiver, mut outlet: Outlet, mut ended: watch::Receiver<bool>) {
-    while outlet.room().await.is_ok() {
-        let bytes = if *ended.borrow() {
-            rest(&pipe)
+pub(super) async fn out(from: pipe::Receiver, spool: Rc<Spool>, mut ended: watch::Receiver<bool>) {
+    loop {
+        let room = spool.room().await;
+        let read = if *ended.borrow() {
+            // Asks the kernel itself: the event loop may not have heard yet of the last bytes.
+            read_now(&from, room, |bytes| spool.push(bytes))
         } else {
             tokio::select! {
-                bytes = next(&pipe) => bytes,
+                read = read(&from, room, |bytes| spool.push(bytes)) => read,
                 _ = ended.changed() => continue,
             }
         };
-        match bytes {
-            Ok(bytes) if !bytes.is_empty() => {
-                if outlet.send(bytes).await.is_err() {
-                    break;
+        if !matches!(read, Ok(count) if count > 0) {
+            break;
+        }
+    }
+    spool.end();
+    tokio::task::spawn_local(async move {
+        while read(&from, MAX_PAYLOAD, |_| ()).await.is_ok_and(|count| count > 0) {}
+    });
+}
+
+/// Waits for bytes; 0 at the end.
+async fn read(from: &pipe::Receiver, limit: usize, take: impl Fn(&[u8])) -> io::Result<usize> {
+    loop {
+        from.readable().await?;
+        let read = SCRATCH.with_borrow_mut(|scratch| {
+            let buffer = &mut scratch[..limit.min(MAX_PAYLOAD)];
+            let read = from.try_read(buffer);
+            if let Ok(count) = read {
+                take(&buffer[..count]);
+            }
+            read
+        });
+        match read {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) if error.raw_os_error() == Some(Errno::EIO as i32) => return Ok(0),
+            done => return done,
+        }
+    }
+}
+
+/// Takes what is there; 0 at the end. A terminal whose other end is closed has ended.
+fn read_now(from: &pipe::Receiver, limit: usize, take: impl Fn(&[u8])) -> io::Result<usize> {
+    SCRATCH.with_borrow_mut(|scratch| {
+        let buffer = &mut scratch[..limit.min(MAX_PAYLOAD)];
+        loop {
+            match nix::unistd::read(from.as_fd(), buffer) {
+                Ok(count) => {
+                    take(&buffer[..count]);
+                    return Ok(count);
+                }
+                Err(Errno::EIO) => return Ok(0),
+                Err(Errno::EINTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    })
+}
+
+/// Sends what the spool has from `start` on, and frees what the client has consumed. Goes on until the client wants no
+/// more, or is gone.
+pub(super) async fn feed(spool: &Spool, mut outlet: Outlet, start: u64) {
+    let mut offset = start;
+    let mut ended = false;
+    let closed = loop {
+        tokio::select! {
+            acknowledged = outlet.acknowledged() => match acknowledged {
+                Ok(consumed) => spool.consumed(start + consumed),
+                Err(closed) => break closed,
+            },
+            bytes = spool.next(offset), if !ended => {
+                let sent = match bytes {
+                    Some(bytes) => {
+                        offset += bytes.len() as u64;
+                        outlet.send(bytes).await
+                    }
+                    None => {
+                        ended = true;
+                        outlet.eof().await
+                    }
+                };
+                if let Err(closed) = sent {
+                    break closed;
                 }
             }
-            _ => break,
         }
-    }
-    // Refused only when the connection is gone or the client does not want it.
-    let _ = outlet.eof().await;
-    tokio::task::spawn_local(async move { while next(&pipe).await.is_ok_and(|bytes| !bytes.is_empty()) {} });
-}
-
-/// Waits for bytes; empty at the end.
-async fn next(pipe: &pipe::Receiver) -> io::Result<Bytes> {
-    loop {
-        pipe.readable().await?;
-        let mut buffer = BytesMut::with_capacity(MAX_PAYLOAD);
-        match pipe.try_read_buf(&mut buffer) {
-            Ok(_) => return Ok(buffer.freeze()),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
+    };
+    if closed == OutletClosed::Discarded {
+        spool.discard();
+        if !ended {
+            // Refused only when the connection is gone.
+            let _ = outlet.eof().await;
         }
     }
 }
 
-/// What is in the pipe now; empty when nothing is. Asks the kernel itself: the event loop may not have heard yet of
-/// the last bytes.
-fn rest(pipe: &pipe::Receiver) -> io::Result<Bytes> {
-    let mut buffer = vec![0; MAX_PAYLOAD];
-    loop {
-        match nix::unistd::read(pipe.as_fd(), &mut buffer) {
-            Ok(count) => {
-                buffer.truncate(count);
-                return Ok(buffer.into());
-            }
-            Err(Errno::EINTR) => {}
-            Err(Errno::EAGAIN) => return Ok(Bytes::new()),
-            Err(error) => return Err(error.into()),
-        }
-    }
+/// A command's standard input.
+pub(super) struct Stdin {
+    pub(super) to: pipe::Sender,
+    /// End-of-file on a terminal is a character.
+    pub(super) terminal: bool,
 }
 
-/// Writes what arrives to the command's standard input. `cut` turns true when the connection is lost in the middle.
-pub(super) async fn into(mut pipe: pipe::Sender, mut input: Inlet<AgentDialect>, cut: watch::Sender<bool>) {
+/// How writing to a command's standard input came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fed {
+    /// The client ended it, or the command closed it.
+    Ended,
+    /// The connection is gone in the middle.
+    Cut,
+}
+
+/// Writes what arrives to the command's standard input; `written` counts, also when this is dropped in the middle.
+pub(super) async fn into(stdin: &Stdin, input: &mut Inlet<AgentDialect>, written: impl Fn(usize)) -> Fed {
+    const END_OF_TRANSMISSION: &[u8] = &[4];
     loop {
         match input.next().await {
             Some(Chunk::Data(bytes)) => {
-                // The command closed its standard input: dropping ours says so to the client.
-                if pipe.write_all(&bytes).await.is_err() {
-                    return;
+                let mut rest = &bytes[..];
+                while !rest.is_empty() {
+                    match write(&stdin.to, rest).await {
+                        Ok(count) => {
+                            written(count);
+                            rest = &rest[count..];
+                        }
+                        Err(_) => return Fed::Ended,
+                    }
                 }
             }
-            Some(Chunk::Eof | Chunk::Failed(_)) => return,
-            None => {
-                cut.send_replace(true);
-                return;
+            Some(Chunk::Eof | Chunk::Failed(_)) => {
+                if stdin.terminal {
+                    let _ = write(&stdin.to, END_OF_TRANSMISSION).await;
+                }
+                return Fed::Ended;
             }
+            None => return Fed::Cut,
+        }
+    }
+}
+
+async fn write(to: &pipe::Sender, bytes: &[u8]) -> io::Result<usize> {
+    loop {
+        to.writable().await?;
+        match to.try_write(bytes) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            done => return done,
         }
     }
 }

@@ -18,7 +18,7 @@ use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
-use super::command::Agent;
+use super::agent::Agent;
 use super::{bridge, connection, identity, log, supervise};
 
 /// Between SIGTERM and SIGKILL when the whole sandbox ends.

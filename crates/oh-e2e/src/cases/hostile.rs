@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use oh_runtime::{
-    AgentInfo, BoxRead, CommandSpec, DeleteReport, ErrorKind, FileEntry, Incarnation, Process, Result,
-    Sandbox, SandboxExt,
+    AgentInfo, AttachedProcess, BoxRead, CommandId, CommandInfo, CommandSpec, DeleteReport, ErrorKind,
+    FileEntry, Incarnation, Offsets, Process, Result, Sandbox, SandboxExt,
 };
 use tar::{EntryType, Header};
 
@@ -190,6 +190,14 @@ impl Sandbox for Liar {
 
     async fn start(&self, spec: CommandSpec) -> Result<Process> {
         self.real.start(spec).await
+    }
+
+    async fn attach(&self, id: CommandId, known: Offsets) -> Result<AttachedProcess> {
+        self.real.attach(id, known).await
+    }
+
+    async fn commands(&self) -> Result<Vec<CommandInfo>> {
+        self.real.commands().await
     }
 
     async fn read_file(&self, path: &Path, offset: u64, limit: Option<u64>) -> Result<BoxRead> {

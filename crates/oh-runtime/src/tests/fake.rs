@@ -8,7 +8,9 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use bytes::BytesMut;
 use oh_agent::protocol::frame::{self, Decoder, Frame};
-use oh_agent::protocol::{self, EndReport, FromAgent, Hello, PREAMBLE, ToAgent, WireEnd, decode, encode};
+use oh_agent::protocol::{
+    self, EndReport, FromAgent, Hello, PREAMBLE, ToAgent, Usage, WireEnd, decode, encode,
+};
 use oh_runtime_api::{
     AgentPayload, Backend, Capabilities, DeleteReport, Duplex, Error, ErrorKind, Evidence, Incarnation,
     Labels, LogOptions, LogStream, Result, SandboxInfo, SandboxName, SandboxSpec, SandboxState, Selector,
@@ -229,7 +231,8 @@ async fn agent(fake: Fake, stream: DuplexStream, boot: u128, commands: Commands)
                     frame::put_data(&mut answer, channel, output, b"said");
                     frame::put_eof(&mut answer, channel, output);
                 }
-                let report = EndReport { end: WireEnd::Exited(0), wall_us: 5, leaked: Vec::new() };
+                let usage = Usage::default();
+                let report = EndReport { end: WireEnd::Exited(0), wall_us: 5, leaked: Vec::new(), usage };
                 answer.extend(message(channel, &FromAgent::Ended(report)));
             }
             stream.write_all(&answer).await.unwrap();
