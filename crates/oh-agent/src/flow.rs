@@ -205,10 +205,6 @@ impl Queue {
             .or_else(|| (!self.small.is_empty()).then(|| std::mem::take(&mut self.small).freeze()))
     }
 
-    fn is_empty(&self) -> bool {
-        self.pieces.is_empty() && self.small.is_empty()
-    }
-
     fn wake(&mut self) {
         if let Some(reader) = self.reader.take() {
             reader.wake();
@@ -290,12 +286,12 @@ pub(crate) fn inlet<D: Dialect>(channel: u32, stream: u8, sender: Sender) -> (In
 }
 
 impl<D: Dialect> Inlet<D> {
-    /// The next chunk; `None` when the connection is gone. After [`Chunk::Eof`] nothing follows.
+    /// The next chunk, which is not consumed yet; `None` when the connection is gone. After [`Chunk::Eof`] nothing
+    /// follows.
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Chunk>> {
         let queue = Arc::clone(&self.queue);
         let mut queue = locked(&queue);
         if let Some(bytes) = queue.pop() {
-            self.consume(&mut queue, bytes.len() as u64);
             return Poll::Ready(Some(Chunk::Data(bytes)));
         }
         if queue.last.is_none() && !queue.feed_gone {
@@ -306,16 +302,23 @@ impl<D: Dialect> Inlet<D> {
         Poll::Ready(queue.last.take())
     }
 
-    /// See [`poll_next`](Self::poll_next).
+    /// The next chunk, consumed. See [`poll_next`](Self::poll_next).
     #[cfg(feature = "server")]
     pub(crate) async fn next(&mut self) -> Option<Chunk> {
-        std::future::poll_fn(|cx| self.poll_next(cx)).await
+        let chunk = std::future::poll_fn(|cx| self.poll_next(cx)).await;
+        if let Some(Chunk::Data(bytes)) = &chunk {
+            self.consume(bytes.len());
+        }
+        chunk
     }
 
-    fn consume(&mut self, queue: &mut Queue, bytes: u64) {
-        self.consumed += bytes;
+    /// So many bytes more have been consumed, and need not be kept for anybody.
+    pub(crate) fn consume(&mut self, bytes: usize) {
+        self.consumed += bytes as u64;
+        let mut queue = locked(&self.queue);
         let unsaid = self.consumed - queue.acked;
-        if unsaid >= ACK_EVERY || (unsaid >= ACK_IDLE && queue.is_empty()) {
+        let idle = self.consumed == queue.received;
+        if unsaid >= ACK_EVERY || (unsaid >= ACK_IDLE && idle) {
             // The window grows before the other end hears of it, never after.
             queue.acked = self.consumed;
             let _ = D::ack(&self.sender, self.channel, self.stream, self.consumed);
@@ -394,7 +397,9 @@ mod tests {
         assert_eq!(feed.data(bytes(1)), Err(WindowExceeded));
         let chunk = std::future::poll_fn(|cx| inlet.poll_next(cx)).await;
         assert!(matches!(chunk, Some(Chunk::Data(all)) if all.len() as u64 == WINDOW));
-        feed.data(bytes(WINDOW - 1)).unwrap();
+        assert_eq!(feed.data(bytes(1)), Err(WindowExceeded), "taken is not consumed");
+        inlet.consume(WINDOW as usize);
+        feed.data(bytes(WINDOW - 2)).unwrap();
         drop(inlet);
         feed.data(bytes(WINDOW)).expect("what nobody reads is dropped, whatever its size");
     }

@@ -1,6 +1,7 @@
 //! The list of cases. One file for each part of the contract.
 
 mod archive;
+mod attach;
 mod concurrency;
 mod exec;
 mod failures;
@@ -13,14 +14,17 @@ mod removal;
 mod resume;
 mod stdin;
 mod streams;
+mod terminals;
 mod timeouts;
+mod usage;
+mod users;
 
 use crate::case::Case;
 
 /// Every case, for every backend.
 #[must_use]
 pub fn all() -> Vec<Case> {
-    let areas: [(&'static str, Vec<Case>); 14] = [
+    let areas: [(&'static str, Vec<Case>); 18] = [
         ("exec", exec::cases()),
         ("process", processes::cases()),
         ("stdin", stdin::cases()),
@@ -35,6 +39,10 @@ pub fn all() -> Vec<Case> {
         ("failures", failures::cases()),
         ("concurrency", concurrency::cases()),
         ("resume", resume::cases()),
+        ("user", users::cases()),
+        ("terminal", terminals::cases()),
+        ("attach", attach::cases()),
+        ("usage", usage::cases()),
     ];
     let in_area = |(area, cases): (_, Vec<Case>)| cases.into_iter().map(move |case| Case { area, ..case });
     areas.into_iter().flat_map(in_area).collect()

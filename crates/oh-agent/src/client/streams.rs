@@ -53,6 +53,7 @@ impl AsyncRead for Reader {
         let count = self.current.len().min(out.remaining());
         out.put_slice(&self.current[..count]);
         self.current.advance(count);
+        self.input.consume(count);
         Poll::Ready(Ok(()))
     }
 }

@@ -212,8 +212,14 @@ async fn serve(agent: &Agent, entry: &Rc<Entry>, holder: u64, channel: Channel, 
         // Half an input must not look like a whole one.
         Left::Gone if entry.stdin.take().is_some() => obey(entry, Order::Cancel),
         Left::Gone => {}
-        Left::Closed { claimed } if claimed && told => agent.commands.forget(entry.sequence),
-        Left::Closed { .. } => {}
+        Left::Closed { claimed } => {
+            // Whoever reads keeps the channel: nobody wanted the rest.
+            entry.stdout.discard();
+            entry.stderr.discard();
+            if claimed && told {
+                agent.commands.forget(entry.sequence);
+            }
+        }
     }
     entry.holder.send_replace(0);
     entry.stdout.detach();
