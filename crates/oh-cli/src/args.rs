@@ -4,9 +4,10 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
-use oh_runtime::{Mount, RunId, SandboxName};
+use oh_runtime::{Mount, Rlimit, RlimitResource, RunId, SandboxName};
 
 /// `K=V`. The value may hold more of `=`.
 pub(crate) fn env(text: &str) -> Result<(String, String), String> {
@@ -39,6 +40,43 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         Ok(duration) if duration.is_zero() => Err("it has to be more than nothing".to_owned()),
         parsed => parsed.map_err(|error| error.to_string()),
     }
+}
+
+/// A file mode creation mask in octal.
+pub(crate) fn umask(text: &str) -> Result<u32, String> {
+    match u32::from_str_radix(text, 8) {
+        Ok(mask) if mask <= 0o777 => Ok(mask),
+        _ => Err("write it in octal, from 0 to 777".to_owned()),
+    }
+}
+
+/// `NAME=SOFT` or `NAME=SOFT:HARD`, with `unlimited` for no limit.
+pub(crate) fn ulimit(text: &str) -> Result<Rlimit, String> {
+    let Some((name, limits)) = text.split_once('=') else {
+        return Err("write NAME=SOFT or NAME=SOFT:HARD".to_owned());
+    };
+    let resource = RlimitResource::ALL.into_iter().find(|resource| resource.name() == name);
+    let resource = resource.ok_or_else(|| {
+        let names = RlimitResource::ALL.map(RlimitResource::name).join(", ");
+        format!("{name:?} is no resource: there are {names}")
+    })?;
+    let limit = |text: &str| match text {
+        "unlimited" => Ok(None),
+        number => number.parse().map(Some).map_err(|_| format!("{number:?} is no number and not unlimited")),
+    };
+    let (soft, hard) = limits.split_once(':').unwrap_or((limits, limits));
+    Ok(Rlimit { resource, soft: limit(soft)?, hard: limit(hard)? })
+}
+
+/// A signal by its number, or by its name with or without `SIG`.
+pub(crate) fn signal(text: &str) -> Result<i32, String> {
+    let known = |name: &str| nix::sys::signal::Signal::from_str(name).ok().map(|signal| signal as i32);
+    let name = text.to_ascii_uppercase();
+    let number = text.parse().ok().filter(|number| (1..=31).contains(number));
+    number
+        .or_else(|| known(&name))
+        .or_else(|| known(&format!("SIG{name}")))
+        .ok_or_else(|| "write a name like TERM, or a number from 1 to 31".to_owned())
 }
 
 /// The name of a sandbox.
@@ -144,6 +182,20 @@ mod tests {
         assert!(place(OsStr::new("box:")).unwrap_err().contains("box:/"));
         assert!(place(OsStr::new(":/etc")).is_err());
         assert!(place(OsStr::new("")).is_err());
+    }
+
+    #[test]
+    fn masks_limits_and_signals_are_checked() {
+        assert_eq!(umask("022"), Ok(0o22));
+        assert!(umask("8").is_err() && umask("1000").is_err());
+        let limit = ulimit("nofile=10:20").unwrap();
+        assert_eq!((limit.resource, limit.soft, limit.hard), (RlimitResource::OpenFiles, Some(10), Some(20)));
+        let limit = ulimit("cpu=unlimited").unwrap();
+        assert_eq!((limit.soft, limit.hard), (None, None));
+        assert!(ulimit("files=1").unwrap_err().contains("nofile"));
+        assert!(ulimit("cpu=a").is_err() && ulimit("cpu").is_err());
+        assert_eq!((signal("TERM"), signal("sigterm"), signal("9")), (Ok(15), Ok(15), Ok(9)));
+        assert!(signal("0").is_err() && signal("TERMINATE").is_err());
     }
 
     #[test]

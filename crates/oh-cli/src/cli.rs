@@ -7,7 +7,7 @@ use anstream::ColorChoice;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use oh_config::{Config, ConfigError, Overrides};
 
-use crate::commands::{cp, eval, exec, logs, ls, rm, run};
+use crate::commands::{cp, eval, exec, kill, logs, ls, ps, rm, run};
 use crate::exit_code::{self, Scope};
 use crate::failure::{Cause, Failure};
 use crate::output::{Format, Ui};
@@ -102,6 +102,8 @@ impl When {
 pub(crate) enum Command {
     Run(run::Args),
     Exec(exec::Args),
+    Ps(ps::Args),
+    Kill(kill::Args),
     Cp(cp::Args),
     Logs(logs::Args),
     Ls(ls::Args),

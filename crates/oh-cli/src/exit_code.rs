@@ -118,6 +118,9 @@ pub(crate) const OWN: &[Row] = &[
             ErrorKind::ExecTooBig,
             ErrorKind::ExecNoResources,
             ErrorKind::ExecInvalid,
+            ErrorKind::ExecBadUser,
+            ErrorKind::CommandNotFound,
+            ErrorKind::TakenOver,
         ],
     ),
     row(

@@ -11,6 +11,7 @@ mod ran;
 mod reference;
 mod relay;
 mod signals;
+mod terminal;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

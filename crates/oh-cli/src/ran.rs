@@ -3,16 +3,18 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use oh_runtime::{CommandId, CommandSpec, End, Finished, Incarnation, Sandbox};
+use oh_runtime::{CommandId, CommandSpec, End, Finished, Incarnation, Process, Sandbox};
 use serde_json::json;
 use tokio::io::AsyncWrite;
 
 use crate::exit_code;
-use crate::failure::{Result, end_json};
+use crate::failure::{Cause, Failure, Result, end_json};
 use crate::output::{Ui, bytes_json, elapsed};
 use crate::relay::relay;
 use crate::signals::{Interrupt, Signal};
+use crate::terminal::Terminal;
 
 /// Most bytes of one stream a JSON document holds.
 const CAPTURE_LIMIT: usize = 16 << 20;
@@ -36,15 +38,42 @@ impl Ran {
         ui: Ui,
         interrupt: &Interrupt,
     ) -> Result<Self> {
-        let grace = spec.grace;
+        let (grace, keys) = (spec.grace, spec.stdin);
+        let terminal = spec.terminal.is_some();
         let process = sandbox.start(spec).await?;
+        let terminal = terminal.then(|| Terminal::lend(keys)).transpose();
+        let terminal =
+            terminal.map_err(|error| Failure::new(Cause::Local, "use the terminal", error.to_string()))?;
+        Self::join(sandbox, process, grace, terminal, ui, interrupt).await
+    }
+
+    /// The same with a command that runs already.
+    pub(crate) async fn follow(
+        sandbox: &dyn Sandbox,
+        process: Process,
+        grace: Duration,
+        ui: Ui,
+        interrupt: &Interrupt,
+    ) -> Result<Self> {
+        Self::join(sandbox, process, grace, None, ui, interrupt).await
+    }
+
+    async fn join(
+        sandbox: &dyn Sandbox,
+        process: Process,
+        grace: Duration,
+        terminal: Option<Terminal>,
+        ui: Ui,
+        interrupt: &Interrupt,
+    ) -> Result<Self> {
         let id = process.id;
         let (mut stdout, mut stderr) = (Capture::default(), Capture::default());
         let stdin = tokio::io::stdin();
         let finished = if ui.json() {
-            relay(process, grace, stdin, &mut stdout, &mut stderr, interrupt).await?
+            relay(process, grace, terminal, stdin, &mut stdout, &mut stderr, interrupt).await?
         } else {
-            relay(process, grace, stdin, tokio::io::stdout(), tokio::io::stderr(), interrupt).await?
+            relay(process, grace, terminal, stdin, tokio::io::stdout(), tokio::io::stderr(), interrupt)
+                .await?
         };
         let sandbox = sandbox.incarnation().clone();
         Ok(Self { sandbox, id, finished, interrupted: interrupt.signal(), stdout, stderr })

@@ -5,19 +5,20 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures::future::try_join;
-use oh_runtime::{BoxRead, BoxWrite, Error, Finished, Process};
+use oh_runtime::{BoxRead, BoxWrite, Error, Finished, Process, TerminalSize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, sleep_until};
 
 use crate::failure::{Cause, Failure, Result};
 use crate::signals::{Interrupt, Signal};
+use crate::terminal::Terminal;
 
 /// How long a cancelled command may take to end beyond its grace: time to be killed, and for the news to travel.
 const CANCEL_LIMIT: Duration = Duration::from_secs(5);
 const BUFFER: usize = 32 * 1024;
 
 /// Waits for the end of `process` with its output going to `stdout` and `stderr`, and `stdin` to it where it has one.
-/// `grace` is the command's own.
+/// `grace` is the command's own; it hears of the size of `terminal`.
 ///
 /// # Errors
 /// When the stream to the sandbox broke, or the output could not be written; the command is cancelled then. Being
@@ -25,6 +26,7 @@ const BUFFER: usize = 32 * 1024;
 pub(crate) async fn relay(
     mut process: Process,
     grace: Duration,
+    mut terminal: Option<Terminal>,
     stdin: impl AsyncRead + Send + Unpin + 'static,
     stdout: impl AsyncWrite + Unpin,
     stderr: impl AsyncWrite + Unpin,
@@ -57,6 +59,10 @@ pub(crate) async fn relay(
                     broken = Some(error.into());
                 }
             }
+            size = resized(&mut terminal) => {
+                // A failure shows in `wait`.
+                let _ = process.resize(size).await;
+            }
             _ = interrupt.wait(), if give_up_at.is_none() => give_up_at = Some(cancel(&process, grace).await),
             () = sleep_until(give_up_at.unwrap_or_else(Instant::now)), if give_up_at.is_some() => {
                 let signal = interrupt.signal().unwrap_or(Signal::Interrupt);
@@ -68,6 +74,13 @@ pub(crate) async fn relay(
         feeding.abort();
     }
     result
+}
+
+async fn resized(terminal: &mut Option<Terminal>) -> TerminalSize {
+    match terminal {
+        Some(terminal) => terminal.resized().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Asks for the command's end and says until when it may take. A failure shows in `wait`.
@@ -217,9 +230,16 @@ mod tests {
 
     async fn run(process: Process, stdout: impl AsyncWrite + Unpin) -> (Result<End>, Vec<u8>) {
         let mut stderr = Vec::new();
-        let result =
-            relay(process, DEFAULT_GRACE, tokio::io::empty(), stdout, &mut stderr, &Interrupt::default())
-                .await;
+        let result = relay(
+            process,
+            DEFAULT_GRACE,
+            None,
+            tokio::io::empty(),
+            stdout,
+            &mut stderr,
+            &Interrupt::default(),
+        )
+        .await;
         (result.map(|finished| finished.end), stderr)
     }
 
@@ -257,6 +277,7 @@ mod tests {
         let running = relay(
             process,
             DEFAULT_GRACE,
+            None,
             tokio::io::empty(),
             tokio::io::sink(),
             tokio::io::sink(),

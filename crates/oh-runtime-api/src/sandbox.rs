@@ -145,6 +145,13 @@ pub trait Sandbox: Debug + Display + Send + Sync + 'static {
     /// command is unknown. [`CommandNotFound`](crate::ErrorKind::CommandNotFound) when its end was fetched or forgotten.
     async fn attach(&self, id: CommandId, known: Offsets) -> Result<AttachedProcess>;
 
+    /// Kills a command with all its children and waits for that, or sends its process group one signal. Whoever has its
+    /// streams keeps them, and sees its end.
+    ///
+    /// # Errors
+    /// As [`attach`](Self::attach).
+    async fn kill(&self, id: CommandId, signal: Option<i32>) -> Result<()>;
+
     /// The commands that run, and those whose end nobody has fetched, in the order of their start.
     ///
     /// # Errors

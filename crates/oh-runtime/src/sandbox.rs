@@ -165,6 +165,12 @@ impl Sandbox for Attached {
             .map(|attached| AttachedProcess { process: connection.process(attached.process), ..attached })
     }
 
+    async fn kill(&self, id: CommandId, signal: Option<i32>) -> Result<()> {
+        let connection = self.connected().await?;
+        let killed = connection.client().kill(id, signal).await;
+        connection.explained(killed).await
+    }
+
     async fn commands(&self) -> Result<Vec<CommandInfo>> {
         let connection = self.connected().await?;
         let commands = connection.client().commands().await;

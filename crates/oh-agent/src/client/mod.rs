@@ -75,6 +75,14 @@ impl Client {
         process::attach(&self.connection, id, known).await
     }
 
+    /// See [`Sandbox::kill`](oh_runtime_api::Sandbox::kill).
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn kill(&self, id: CommandId, signal: Option<i32>) -> Result<()> {
+        process::kill(&self.connection, id, signal).await
+    }
+
     /// See [`Sandbox::commands`](oh_runtime_api::Sandbox::commands).
     ///
     /// # Errors

@@ -33,10 +33,7 @@ pub(super) async fn attach(
     known: Offsets,
 ) -> Result<AttachedProcess> {
     let operation = format!("attach to command {id}");
-    if id.boot != connection.info().boot {
-        let message = "the sandbox's agent is another one than the command's: what became of it is unknown";
-        return Err(Error::new(ErrorKind::Restarted, operation, message).outcome_is(Outcome::Unknown));
-    }
+    same_boot(connection, id, &operation)?;
     let Offsets { stdout, stderr } = known;
     let request = Request::Attach { sequence: id.sequence, stdout, stderr };
     let (mut channel, streams) = connection.request(&operation, request)?;
@@ -63,6 +60,26 @@ pub(super) async fn list(connection: &Arc<Connection>) -> Result<Vec<CommandInfo
         }
         _ => Err(unexpected(operation)),
     }
+}
+
+pub(super) async fn kill(connection: &Arc<Connection>, id: CommandId, signal: Option<i32>) -> Result<()> {
+    let operation = format!("end command {id}");
+    same_boot(connection, id, &operation)?;
+    let request = Request::Kill { sequence: id.sequence, signal };
+    let (mut channel, _streams) = connection.request(&operation, request)?;
+    match channel.reply(&operation).await? {
+        FromAgent::Done { .. } => Ok(()),
+        _ => Err(unexpected(&operation)),
+    }
+}
+
+/// A number means another command under another boot.
+fn same_boot(connection: &Connection, id: CommandId, operation: &str) -> Result<()> {
+    if id.boot == connection.info().boot {
+        return Ok(());
+    }
+    let message = "the sandbox's agent is another one than the command's: what became of it is unknown";
+    Err(Error::new(ErrorKind::Restarted, operation, message).outcome_is(Outcome::Unknown))
 }
 
 fn process(id: CommandId, channel: Channel, streams: Streams, stdin: bool, operation: String) -> Process {

@@ -121,6 +121,14 @@ pub enum Request {
     },
     /// Asks for the commands the agent knows.
     Commands,
+    /// Sends a signal to a command's process group, or kills it with all its children and waits for that. Whoever has
+    /// its streams keeps them.
+    Kill {
+        /// Its number in this boot of the agent.
+        sequence: u64,
+        /// The signal; `None` kills.
+        signal: Option<i32>,
+    },
     /// Sends a file.
     Read {
         /// The file.

@@ -11,7 +11,7 @@ use std::time::Instant;
 use tokio::sync::{mpsc, watch};
 
 use super::agent::Agent;
-use super::connection::{Channel, Order, Replies};
+use super::connection::{Channel, Order, Replies, given_up};
 use super::log;
 use super::pump::{self, Fed, Stdin};
 use super::spool::Spool;
@@ -133,6 +133,25 @@ pub(super) fn list(agent: &Agent, channel: &Channel) {
         stderr: entry.stderr.written(),
     });
     channel.replies.say(&FromAgent::Commands(list.collect()));
+}
+
+/// Sends a signal, or kills and waits for the end.
+pub(super) async fn kill(agent: &Agent, channel: Channel, sequence: u64, signal: Option<i32>) {
+    let Some(entry) = agent.commands.get(sequence) else { return channel.replies.fail(not_found()) };
+    obey(&entry, signal.map_or(Order::Cancel, Order::Signal));
+    if signal.is_none() {
+        let mut orders = channel.orders;
+        tokio::select! {
+            _ = entry.ended.clone().wait_for(Option::is_some) => {}
+            () = given_up(&mut orders) => {}
+        }
+    }
+    channel.replies.say(&FromAgent::Done { count: 0 });
+}
+
+fn not_found() -> Failure {
+    let message = "the sandbox has no such command: it never had, its end was fetched, or that is long ago";
+    Failure { kind: FailureKind::CommandNotFound, message: message.to_owned() }
 }
 
 /// Becomes the one who has the command's streams.

@@ -303,6 +303,7 @@ fn open(agent: &Rc<Agent>, sender: &Sender, slots: &Slots, id: u32, request: Req
                 commands::attach(agent, channel, sequence, [stdout, stderr]).await;
             }
             Request::Commands => commands::list(&agent, &channel),
+            Request::Kill { sequence, signal } => commands::kill(&agent, channel, sequence, signal).await,
             Request::Read { path, offset, limit } => files::read(channel, path, offset, limit).await,
             Request::Write { path, mode } => files::write(channel, path, mode).await,
             Request::List { path } => files::list(channel, path).await,

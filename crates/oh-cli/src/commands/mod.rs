@@ -3,8 +3,10 @@
 pub(crate) mod cp;
 pub(crate) mod eval;
 pub(crate) mod exec;
+pub(crate) mod kill;
 pub(crate) mod logs;
 pub(crate) mod ls;
+pub(crate) mod ps;
 pub(crate) mod rm;
 pub(crate) mod run;
 
@@ -66,6 +68,8 @@ pub(crate) async fn dispatch(context: &Context, command: Command) -> Result<u8> 
     match command {
         Command::Run(args) => run::run(context, args).await,
         Command::Exec(args) => exec::exec(context, args).await,
+        Command::Ps(args) => ps::ps(context, args).await,
+        Command::Kill(args) => kill::kill(context, args).await,
         Command::Cp(args) => cp::cp(context, args).await,
         Command::Logs(args) => logs::logs(context, args).await,
         Command::Ls(args) => ls::ls(context, args).await,

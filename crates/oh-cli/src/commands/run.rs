@@ -1,5 +1,6 @@
 //! `oh run`: a command in a fresh sandbox.
 
+use std::ffi::OsString;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -56,6 +57,9 @@ pub(crate) struct Args {
     keep: bool,
     #[command(flatten)]
     command: CommandArgs,
+    /// The command and its arguments, after `--`. No shell is involved.
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    argv: Vec<OsString>,
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
@@ -71,7 +75,8 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
 
 async fn run_fresh(context: &Context, runtime: &Runtime, spec: &SandboxSpec, args: Args) -> Result<u8> {
     let sandbox = create(context, runtime, spec).await?;
-    let ran = Ran::run(&*sandbox, args.command.spec(context), context.ui, &context.interrupt).await;
+    let ran =
+        Ran::run(&*sandbox, args.command.spec(context, args.argv), context.ui, &context.interrupt).await;
     if args.keep {
         context.ui.note(&format!("oh: sandbox {} stays; `oh rm {}` removes it", spec.name, spec.name));
     } else {

@@ -25,6 +25,7 @@ pub(super) fn cases() -> Vec<Case> {
         case!(a_background_command_needs_no_reader),
         case!(a_background_command_is_not_held_back),
         case!(an_attached_command_can_be_ended),
+        case!(a_command_can_be_killed_under_its_holder),
         case!(running_commands_are_listed),
         case!(a_command_of_another_boot_is_unknown),
         case!(what_was_never_started_is_not_found),
@@ -169,6 +170,23 @@ async fn an_attached_command_can_be_ended(cx: &Context) -> CaseResult {
     until_word(&mut output, "heard").await?;
     process.cancel().await?;
     equal("end", &soon("the end", process.wait()).await??.end, &End::Cancelled)
+}
+
+async fn a_command_can_be_killed_under_its_holder(cx: &Context) -> CaseResult {
+    let sandbox = cx.shared().await?;
+    let other = elsewhere(cx, &*sandbox).await?;
+    let text = "trap 'echo heard' USR1; trap '' TERM; echo ready; while :; do sleep 0.05; done";
+    let spec = CommandSpec::shell(text).grace(Duration::from_millis(200)).timeout(LIMIT);
+    let mut held = sandbox.start(spec).await?;
+    let mut output = output_of(&mut held)?;
+    until_word(&mut output, "ready").await?;
+    other.kill(held.id, Some(10)).await?;
+    until_word(&mut output, "heard").await?;
+    soon("the kill", other.kill(held.id, None)).await??;
+    equal("end", &soon("the end", held.wait()).await??.end, &End::Cancelled)?;
+    drop((held, output));
+    let never = CommandId { boot: sandbox.connect(LIMIT).await?.boot, sequence: u64::MAX };
+    refused(other.kill(never, None).await, &[ErrorKind::CommandNotFound]).map(drop)
 }
 
 async fn running_commands_are_listed(cx: &Context) -> CaseResult {

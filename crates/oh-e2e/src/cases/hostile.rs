@@ -196,6 +196,10 @@ impl Sandbox for Liar {
         self.real.attach(id, known).await
     }
 
+    async fn kill(&self, id: CommandId, signal: Option<i32>) -> Result<()> {
+        self.real.kill(id, signal).await
+    }
+
     async fn commands(&self) -> Result<Vec<CommandInfo>> {
         self.real.commands().await
     }
