@@ -2,6 +2,7 @@
 
 mod archive;
 mod attach;
+mod attacks;
 mod concurrency;
 mod exec;
 mod failures;
@@ -24,7 +25,7 @@ use crate::case::Case;
 /// Every case, for every backend.
 #[must_use]
 pub fn all() -> Vec<Case> {
-    let areas: [(&'static str, Vec<Case>); 18] = [
+    let areas: [(&'static str, Vec<Case>); 19] = [
         ("exec", exec::cases()),
         ("process", processes::cases()),
         ("stdin", stdin::cases()),
@@ -37,6 +38,7 @@ pub fn all() -> Vec<Case> {
         ("removal", removal::cases()),
         ("logs", logs::cases()),
         ("failures", failures::cases()),
+        ("attacks", attacks::cases()),
         ("concurrency", concurrency::cases()),
         ("resume", resume::cases()),
         ("user", users::cases()),
@@ -56,6 +58,6 @@ mod tests {
         for case in super::all() {
             assert!(seen.insert(case.id()), "{} is there twice", case.id());
         }
-        assert!(seen.len() >= 45, "only {} cases", seen.len());
+        assert!(seen.len() >= 100, "only {} cases", seen.len());
     }
 }
