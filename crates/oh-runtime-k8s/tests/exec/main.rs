@@ -23,6 +23,7 @@ fn main() {
         trial("kube_rs_refuses_what_it_does_not_know", peers::kube_rs_refuses_what_it_does_not_know),
         trial("kubectl_speaks_v5", kubectl::speaks_v5),
         trial("v5_is_preferred", ours::v5_is_preferred),
+        trial("a_stream_is_one_request", ours::a_stream_is_one_request),
         trial("v5_ends_input_alone", ours::v5_ends_input_alone),
         trial("v4_is_taken", ours::v4_is_taken),
         trial("bytes_pass_both_ways", ours::bytes_pass_both_ways),

@@ -57,6 +57,15 @@ pub(crate) async fn v5_is_preferred() -> Outcome {
     Ok(Completion::Completed)
 }
 
+pub(crate) async fn a_stream_is_one_request() -> Outcome {
+    let mut server = Server::start(Answer::Choose(&[V5])).await;
+    let stream = open(&server).await?;
+    let container = server.exec().await;
+    assert_eq!(server.requests(), 1);
+    drop((stream, container));
+    Ok(Completion::Completed)
+}
+
 pub(crate) async fn v5_ends_input_alone() -> Outcome {
     let (mut stream, mut container) = opened(&[V5]).await;
     hello(&mut stream).await;

@@ -2,6 +2,8 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
@@ -53,6 +55,7 @@ pub(crate) enum Answer {
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     execs: mpsc::UnboundedReceiver<Exec>,
+    requests: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
 
@@ -67,10 +70,13 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (sender, execs) = mpsc::unbounded_channel();
+        let requests = Arc::<AtomicUsize>::default();
+        let counter = Arc::clone(&requests);
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let sender = sender.clone();
+                let (sender, counter) = (sender.clone(), Arc::clone(&counter));
                 let service = service_fn(move |request| {
+                    counter.fetch_add(1, Ordering::SeqCst);
                     let response = respond(request, answer, &sender);
                     async move { Ok::<_, Infallible>(response) }
                 });
@@ -81,7 +87,12 @@ impl Server {
                 tokio::spawn(async move { drop(serving.await) });
             }
         });
-        Self { address, execs, task }
+        Self { address, execs, requests, task }
+    }
+
+    /// How many requests it has had.
+    pub(crate) fn requests(&self) -> usize {
+        self.requests.load(Ordering::SeqCst)
     }
 
     /// The next exec somebody asked for.
