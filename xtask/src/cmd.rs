@@ -80,6 +80,19 @@ impl Cmd {
         Ok(out.trim_end().to_owned())
     }
 
+    /// Shows the command line and returns its standard error, without the end of line.
+    pub(crate) fn read_error(mut self) -> Result<String> {
+        ui::command(&self.shown);
+        let mut err = tempfile::tempfile()?;
+        self.command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(err.try_clone()?);
+        let status = self.status()?;
+        let err = text(&mut err)?;
+        if !status.success() {
+            bail!("`{}` ended with {status}:\n{}", self.shown, tail(&err));
+        }
+        Ok(err.trim_end().to_owned())
+    }
+
     fn status(&mut self) -> Result<ExitStatus> {
         let mut child = self.command.spawn().map_err(|error| match error.kind() {
             ErrorKind::NotFound => anyhow::anyhow!("`{}` is not installed", self.program()),

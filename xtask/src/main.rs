@@ -9,6 +9,7 @@ mod cmd;
 mod deps;
 mod engine;
 mod examples;
+mod fuzz;
 mod images;
 mod paths;
 mod quickstart;
@@ -52,6 +53,12 @@ enum Task {
         /// Also write the comparisons to this file
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
+    },
+    /// Send hostile bytes through both ends of the wire; installs cargo-fuzz where it is missing
+    Fuzz {
+        /// For how long each target is run
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
     },
     /// All checks and tests, bringing up what they need; the last line counts the stages
     Test {
@@ -141,6 +148,7 @@ fn main() -> ExitCode {
         Task::Quickstart { runtime } => quickstart::run(runtime),
         Task::Smoke { runtime } => quickstart::smoke(runtime),
         Task::Bench { runtime, runs, json } => bench::run(&runtime, runs, json.as_deref()),
+        Task::Fuzz { seconds } => fuzz::run(seconds),
         // The table has said why, and its last line is the count.
         Task::Test { fast } => return if test::run(fast) { ExitCode::SUCCESS } else { ExitCode::FAILURE },
         Task::Images { runtime } => images::run(runtime),

@@ -158,3 +158,25 @@ impl Unanswered {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_server_is_not_waited_for() {
+        let nowhere = kube::Config::new("http://127.0.0.1:1".parse().unwrap());
+        let client = Client {
+            kube: nowhere.try_into().unwrap(),
+            namespace: "a".to_owned(),
+            address: "http://127.0.0.1:1".to_owned(),
+            met: Arc::default(),
+        };
+        let started = Instant::now();
+        let answer = client.answer(std::future::pending::<kube::Result<()>>).await;
+        assert_eq!(started.elapsed(), ANSWER);
+        let error = client.error("connect to sandbox b", answer.unwrap_err());
+        // It may have done what it was asked for.
+        assert_eq!((error.kind(), error.outcome()), (ErrorKind::Unavailable, Outcome::Unknown));
+    }
+}

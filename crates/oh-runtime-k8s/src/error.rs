@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 
+use kube::client::UpgradeConnectionError;
 use kube::core::Status;
 use oh_runtime_api::{Error, ErrorKind, Outcome};
 
@@ -35,6 +36,10 @@ pub(crate) fn translate(
     let said = words(&error);
     let (kind, message) = match &error {
         kube::Error::Api(status) => (refusal(status), format!("the Kubernetes API server refuses: {said}")),
+        kube::Error::UpgradeConnection(UpgradeConnectionError::SecWebSocketProtocolMismatch) => (
+            ErrorKind::Unsupported,
+            format!("the Kubernetes API server at {address} speaks neither v5 nor v4 of the exec protocol"),
+        ),
         kube::Error::HyperError(_) | kube::Error::Service(_) | kube::Error::UpgradeConnection(_) => (
             ErrorKind::Unavailable,
             format!("the Kubernetes API server at {address} cannot be reached: {said}"),

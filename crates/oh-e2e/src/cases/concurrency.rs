@@ -2,20 +2,25 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::{join_all, try_join_all};
-use oh_runtime::{CommandSpec, End, SandboxExt};
+use oh_runtime::{CommandSpec, CommandState, End, Process, SandboxExt};
 
 use crate::case::{Case, case};
 use crate::context::Context;
 use crate::data::noise;
 use crate::failure::{CaseResult, check, equal};
-use crate::probe::{mark, script, soon, text, until_marked};
+use crate::probe::{mark, read_all, script, soon, text, until_marked, within};
+
+/// How long a thousand commands may take on a small machine.
+const LONG: Duration = Duration::from_secs(120);
 
 pub(super) fn cases() -> Vec<Case> {
     vec![
         case!(fifty_commands_at_once_get_their_own_ends),
         case!(fifty_commands_really_run_at_once),
+        case!(a_thousand_commands_at_once).seconds(180),
         case!(every_command_has_its_own_id),
         case!(two_clients_work_in_one_sandbox),
         case!(commands_run_beside_transfers),
@@ -57,9 +62,38 @@ async fn fifty_commands_really_run_at_once(cx: &Context) -> CaseResult {
     until_marked(&*sandbox, &mark, 0).await
 }
 
+/// Commands of the case with the most of them.
+const THOUSAND: usize = 1000;
+
+async fn a_thousand_commands_at_once(cx: &Context) -> CaseResult {
+    let (sandbox, folder) = cx.place().await?;
+    script(&*sandbox, format!("mkfifo {}/gate", folder.display())).await?;
+    // Each waits at the gate, so all of them run before the first one ends.
+    let text = "exec 3<gate; echo out $0; echo err $0 >&2; exit $(($0 % 200))";
+    let run = |number: usize| {
+        CommandSpec::new(["sh".to_owned(), "-c".to_owned(), text.to_owned(), number.to_string()]).cwd(&folder)
+    };
+    let processes = try_join_all((0..THOUSAND).map(|number| sandbox.start(run(number)))).await?;
+    let running = sandbox.commands().await?.iter().filter(|c| c.state == CommandState::Running).count();
+    check(running >= THOUSAND, format!("only {running} run at once"))?;
+    // The gate stays open for those that come to it late.
+    let mut open = sandbox.start(CommandSpec::shell("exec 3>gate; cat").stdin().cwd(&folder)).await?;
+    let finish = async |(number, mut process): (usize, Process)| -> CaseResult {
+        let (out, err) = (process.stdout.take(), process.stderr.take());
+        let (out, err) = tokio::try_join!(read_all(out), read_all(err))?;
+        equal("standard output", &out, &format!("out {number}\n").into_bytes())?;
+        equal("standard error", &err, &format!("err {number}\n").into_bytes())?;
+        equal("end", &process.wait().await?.end, &End::Exited((number % 200) as i32))
+    };
+    let all = try_join_all(processes.into_iter().enumerate().map(finish));
+    within(LONG, "the commands", all).await??;
+    drop(open.stdin.take());
+    equal("end of the gate", &soon("the gate", open.wait()).await??.end, &End::Exited(0))
+}
+
 async fn every_command_has_its_own_id(cx: &Context) -> CaseResult {
     let sandbox = cx.shared().await?;
-    let boot = sandbox.connect(std::time::Duration::from_secs(10)).await?.boot;
+    let boot = sandbox.connect(Duration::from_secs(10)).await?.boot;
     let mut processes = try_join_all((0..20).map(|_| sandbox.start(CommandSpec::new(["true"])))).await?;
     let numbers: BTreeSet<u64> = processes.iter().map(|process| process.id.sequence).collect();
     equal("different numbers", &numbers.len(), &20)?;
@@ -74,7 +108,7 @@ async fn every_command_has_its_own_id(cx: &Context) -> CaseResult {
 async fn two_clients_work_in_one_sandbox(cx: &Context) -> CaseResult {
     let (one, folder) = cx.place().await?;
     let two = cx.another_runtime().await?.attach(&one.incarnation().name).await?;
-    let deadline = std::time::Duration::from_secs(10);
+    let deadline = Duration::from_secs(10);
     equal("agent", &two.connect(deadline).await?, &one.connect(deadline).await?)?;
     // Each waits for the other's file: they run at the same time, and see the same files.
     let meet = |own: &str, other: &str| {

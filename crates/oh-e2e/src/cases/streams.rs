@@ -23,6 +23,7 @@ pub(super) fn cases() -> Vec<Case> {
         case!(output_arrives_while_the_command_runs),
         case!(output_can_be_read_after_the_end),
         case!(a_slow_reader_gets_everything),
+        case!(a_sleeping_reader_gets_all_of_both),
         case!(an_idle_reader_holds_the_command_back),
         case!(an_idle_reader_holds_nobody_else_back),
         case!(a_dropped_reader_neither_holds_nor_kills),
@@ -113,6 +114,19 @@ async fn a_slow_reader_gets_everything(cx: &Context) -> CaseResult {
     equal("end", &process.wait().await?.end, &End::Exited(0))
 }
 
+async fn a_sleeping_reader_gets_all_of_both(cx: &Context) -> CaseResult {
+    let sandbox = cx.shared().await?;
+    let both = format!("{} & {} >&2; wait; exit 3", print(1, LARGE), print(7, LARGE));
+    let mut process = sandbox.start(CommandSpec::shell(both)).await?;
+    // Long enough for every buffer on the way to fill.
+    sleep(Duration::from_secs(2)).await;
+    let (stdout, stderr) = (read_all(process.stdout.take()), read_all(process.stderr.take()));
+    let (stdout, stderr) = soon("both streams", async { tokio::join!(stdout, stderr) }).await?;
+    equal("standard output", &sha256(&stdout?), &sha256(&numbers(1, LARGE)))?;
+    equal("standard error", &sha256(&stderr?), &sha256(&numbers(7, LARGE)))?;
+    equal("end", &soon("the command", process.wait()).await??.end, &End::Exited(3))
+}
+
 async fn an_idle_reader_holds_the_command_back(cx: &Context) -> CaseResult {
     let (sandbox, folder) = cx.place().await?;
     let script = format!("touch begun; {}; touch done", print(1, LARGE));
@@ -138,7 +152,7 @@ async fn an_idle_reader_holds_nobody_else_back(cx: &Context) -> CaseResult {
 async fn a_dropped_reader_neither_holds_nor_kills(cx: &Context) -> CaseResult {
     let sandbox = cx.shared().await?;
     // More than any window, and the command says whether it could write it all.
-    let script = format!("{}; exit 6", print(1, LARGE));
+    let script = format!("({}) && ({}) >&2 && exit 6; exit 1", print(1, LARGE), print(7, LARGE));
     let mut process = sandbox.start(CommandSpec::shell(script)).await?;
     drop(process.stdout.take());
     drop(process.stderr.take());

@@ -13,6 +13,8 @@ use crate::probe::{mark, marked, read_all, script, soon, text, until_marked};
 /// Short, so that cases are; long enough for a shell to start and print on a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(2);
 const GRACE: Duration = Duration::from_millis(300);
+/// For a busy machine to notice that a process is gone.
+const SLACK: Duration = Duration::from_secs(2);
 
 /// Starts descendants of every kind that try to stay: an ordinary child, one in a session of its own, one that ignores
 /// SIGTERM, one whose parents are gone, and one that is stopped. Each has `$MARK` on its command line.
@@ -31,6 +33,7 @@ pub(super) fn cases() -> Vec<Case> {
         case!(a_timeout_keeps_the_output_so_far),
         case!(a_timeout_kills_every_descendant),
         case!(a_timeout_kills_what_ignores_sigterm),
+        case!(a_daemon_that_ignores_sigterm_is_gone_in_time),
         case!(a_timeout_lets_a_handler_run),
         case!(a_timeout_of_one_leaves_others_alone),
         case!(a_timeout_ends_a_command_nobody_reads),
@@ -76,6 +79,41 @@ async fn a_timeout_kills_what_ignores_sigterm(cx: &Context) -> CaseResult {
     equal("end", &output.finished.end, &End::TimedOut)?;
     equal("output", &text(&output), &"deaf\n")?;
     empty("what is left", &marked(&*sandbox, &mark).await?)
+}
+
+/// Forks a daemon as daemons do: two forks, a session of its own, another folder, no descriptors, deaf to every signal
+/// that can be ignored. The command goes on when the daemon is all that.
+const DAEMON: &str = "\
+import os, signal, sys, time
+done, tell = os.pipe()
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        os.chdir('/')
+        for number in set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD}:
+            signal.signal(number, signal.SIG_IGN)
+        os.closerange(0, 1024)
+        os.execvp('sleep', ['sleep', sys.argv[1]])
+    os._exit(0)
+os.wait()
+os.close(tell)
+os.read(done, 1)
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print('detached', flush=True)
+time.sleep(600)
+";
+
+async fn a_daemon_that_ignores_sigterm_is_gone_in_time(cx: &Context) -> CaseResult {
+    let sandbox = cx.shared().await?;
+    let mark = mark();
+    let spec = CommandSpec::new(["python3", "-c", DAEMON, &mark]).timeout(TIMEOUT).grace(GRACE);
+    let output = soon("the command", sandbox.run(spec)).await??;
+    empty("what is left", &marked(&*sandbox, &mark).await?)?;
+    equal("end", &output.finished.end, &End::TimedOut)?;
+    equal("output", &text(&output), &"detached\n")?;
+    empty("what is said to be left", &output.finished.leaked)?;
+    let wall = output.finished.wall;
+    check(wall >= TIMEOUT && wall < TIMEOUT + GRACE + SLACK, format!("it took {wall:?}"))
 }
 
 /// Prints `cleaned` when it is told to end.
