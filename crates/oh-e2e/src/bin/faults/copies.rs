@@ -19,8 +19,8 @@ use crate::tally::Tally;
 
 /// A file's size, at most.
 const LARGEST: usize = 3 << 20;
-/// Between two cuts this many bytes pass in one direction, at most.
-const BETWEEN: usize = 1 << 20;
+/// Between two cuts this many bytes pass in either direction, at most.
+const BETWEEN: usize = 512 << 10;
 /// After a cut the session gets at least this long to come back: what is in the buffers of a long way when it breaks is
 /// lost every time, and otherwise nothing large would ever arrive.
 const RESPITE: Duration = Duration::from_millis(100);

@@ -132,8 +132,10 @@ fn processes_of(names: &[&SandboxName]) -> Outcome<BTreeSet<u32>> {
         let parent = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse().ok());
         children.entry(parent.unwrap_or_default()).or_default().push(pid);
         let words: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
-        if let [_, b"serve" | b"bridge", name, ..] = words.as_slice()
-            && names.iter().any(|own| own.as_str().as_bytes() == *name)
+        // In a cluster the Pod's uid follows the name.
+        if let [_, b"serve" | b"bridge", address, ..] = words.as_slice()
+            && let Some(name) = address.split(|byte| *byte == b'/').next()
+            && names.iter().any(|own| own.as_str().as_bytes() == name)
         {
             open.push(pid);
         }
@@ -143,6 +145,10 @@ fn processes_of(names: &[&SandboxName]) -> Outcome<BTreeSet<u32>> {
         if found.insert(pid) {
             open.extend(children.get(&pid).into_iter().flatten());
         }
+    }
+    // Each has its agent, and a bridge that is in use.
+    if found.len() < 2 * names.len() {
+        return Err("the processes of the sandboxes are not on this machine, or cannot be seen".into());
     }
     Ok(found)
 }

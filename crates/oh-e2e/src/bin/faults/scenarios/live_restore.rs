@@ -90,7 +90,14 @@ fn spawn(folder: &Path) -> Outcome<Child> {
         "--live-restore".to_owned(),
         "--log-level=warn".to_owned(),
     ];
-    let mut dockerd = Program::new("dockerd");
-    dockerd.args(options).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).kill_on_drop(true);
+    // In a network of its own: an engine without a bridge removes the one of that name, which is another engine's.
+    let mut dockerd = Program::new("unshare");
+    dockerd
+        .args(["--net", "dockerd"])
+        .args(options)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .kill_on_drop(true);
     Ok(dockerd.spawn()?)
 }
