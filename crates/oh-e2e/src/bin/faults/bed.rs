@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::Outcome;
-use crate::command::{self, Command, LEDGER};
+use crate::command::{self, Command, LEDGER, Waits};
 use crate::engine::Engine;
 use crate::proxy::{Proxy, Upstream};
 use crate::tally::Tally;
@@ -71,7 +71,7 @@ impl Bed {
 
     /// A new one that ends by itself.
     pub(crate) fn command(&self, lines: usize) -> Command {
-        Command { number: self.next.fetch_add(1, Ordering::Relaxed), lines, pauses: 0, waits: false }
+        Command { number: self.next.fetch_add(1, Ordering::Relaxed), lines, pauses: 0, waits: Waits::Never }
     }
 
     /// Starts a command of this bed.

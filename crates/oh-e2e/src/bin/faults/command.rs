@@ -15,11 +15,12 @@ const PADDING: usize = 400;
 const MODULUS: u64 = 2_147_483_647;
 const FACTOR: u64 = 16_807;
 
-/// The same as [`Command::expected`]. With pauses its output takes as many halves of a second; with `waits` it ends
-/// only when its input does.
+/// The same as [`Command::expected`]. With pauses its output takes as many halves of a second. It may wait for the
+/// end of its input.
 const PROGRAM: &str = r#"BEGIN {
     print number >> ledger
     close(ledger)
+    if (waits == "first") getline < "-"
     value = number
     every = pauses ? int((lines + pauses - 1) / pauses) : lines + 1
     for (line = 0; line < lines; line++) {
@@ -29,7 +30,7 @@ const PROGRAM: &str = r#"BEGIN {
     }
     fflush()
     fflush("/dev/stderr")
-    if (waits) getline < "-"
+    if (waits == "last") getline < "-"
     exit number % codes
 }"#;
 
@@ -42,8 +43,17 @@ pub(crate) struct Command {
     pub(crate) lines: usize,
     /// Pauses of half a second between the lines.
     pub(crate) pauses: usize,
-    /// Whether it ends only after its input did.
-    pub(crate) waits: bool,
+    pub(crate) waits: Waits,
+}
+
+/// When a command waits for the end of its input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Waits {
+    Never,
+    /// Before it prints anything.
+    First,
+    /// When it has printed everything.
+    Last,
 }
 
 impl Command {
@@ -53,7 +63,7 @@ impl Command {
             ("number", self.number.to_string()),
             ("lines", self.lines.to_string()),
             ("pauses", self.pauses.to_string()),
-            ("waits", u8::from(self.waits).to_string()),
+            ("waits", format!("{:?}", self.waits).to_lowercase()),
             ("codes", CODES.to_string()),
             ("ledger", LEDGER.to_owned()),
         ];
@@ -62,7 +72,7 @@ impl Command {
         }
         argv.push(PROGRAM.to_owned());
         let spec = CommandSpec::new(argv).env("PADDING", "x".repeat(PADDING));
-        if self.waits { spec.stdin() } else { spec }
+        if self.waits == Waits::Never { spec } else { spec.stdin() }
     }
 
     pub(crate) fn code(&self) -> i32 {
@@ -104,7 +114,7 @@ mod tests {
     fn awk_prints_what_is_expected() {
         let folder = tempfile::tempdir().unwrap();
         let ledger = folder.path().join("ledger");
-        let command = Command { number: 130, lines: 1000, pauses: 2, waits: false };
+        let command = Command { number: 130, lines: 1000, pauses: 2, waits: Waits::Never };
         let mut argv: Vec<String> =
             command.spec().argv.into_iter().map(|word| word.into_string().unwrap()).collect();
         for word in &mut argv {

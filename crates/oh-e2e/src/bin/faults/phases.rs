@@ -8,7 +8,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::Outcome;
 use crate::bed::{Bed, judge};
-use crate::command::Command;
+use crate::command::{Command, Waits};
 use crate::proxy::{Cut, Gate};
 use crate::tally::Tally;
 
@@ -20,6 +20,8 @@ const OF_A_REQUEST: usize = 300;
 const ARRIVAL: Duration = Duration::from_secs(5);
 /// Cuts while one output is read.
 const CUTS_OF_AN_OUTPUT: usize = 4;
+/// More bytes than a connection has before it carries a session again.
+const BEFORE_A_SESSION: usize = 16 * 1024;
 /// Commands whose ends are measured.
 const MEASURED: usize = 8;
 
@@ -107,27 +109,26 @@ async fn start(bed: &Bed, rng: &mut Rng, tally: &Tally) {
 
 /// Cuts after a number of bytes while a command's output is read, several times.
 async fn output(bed: &Bed, rng: &mut Rng, tally: &Tally) {
-    let command = bed.command(rng.usize(10_000..30_000));
+    let command = Command { waits: Waits::First, ..bed.command(rng.usize(20_000..40_000)) };
     let mut running = bed.start(command).await;
     if let Ok(running) = &mut running {
         let total = running.total();
         for _ in 0..CUTS_OF_AN_OUTPUT {
-            let before = (running.read(), bed.proxy.state().era);
+            let before = bed.proxy.state();
             // Never so many that the rest of the output could be among them.
-            let most = (total - before.0) / 2;
-            if most < 1_000 {
+            let most = (total - running.read()) / 2;
+            if most <= BEFORE_A_SESSION {
                 break;
             }
-            bed.proxy.down(Gate::Only(rng.usize(1..most), Cut::random(rng)));
+            bed.proxy.down(Gate::Only(rng.usize(BEFORE_A_SESSION..most), Cut::random(rng)));
+            running.release();
             tokio::select! {
-                _ = bed.proxy.until(|state| state.era > before.1) => {}
+                _ = bed.proxy.until(|state| state.era > before.era) => {}
                 () = running.until_read(total) => break,
             }
             if running.read() < total {
                 tally.count(|counts| counts.cuts += 1);
             }
-            // The next one finds the session at work again.
-            running.until_read(before.0 + 1).await;
         }
     }
     bed.proxy.down(Gate::Open);
@@ -136,7 +137,7 @@ async fn output(bed: &Bed, rng: &mut Rng, tally: &Tally) {
 
 /// Lets a command end whose output was read, holds back that it ended, and cuts.
 async fn exit_of(bed: &Bed, size: usize, rng: &mut Rng, tally: &Tally) {
-    let command = Command { waits: true, ..bed.command(rng.usize(1..300)) };
+    let command = Command { waits: Waits::Last, ..bed.command(rng.usize(1..300)) };
     let mut running = bed.start(command).await;
     if let Ok(running) = &mut running {
         running.until_read(running.total()).await;
@@ -161,7 +162,7 @@ async fn exit_of(bed: &Bed, size: usize, rng: &mut Rng, tally: &Tally) {
 async fn size_of_an_exit(bed: &Bed, tally: &Tally) -> usize {
     let mut least = usize::MAX;
     for _ in 0..MEASURED {
-        let command = Command { waits: true, ..bed.command(1) };
+        let command = Command { waits: Waits::Last, ..bed.command(1) };
         let mut running = bed.start(command).await;
         if let Ok(running) = &mut running {
             running.until_read(running.total()).await;

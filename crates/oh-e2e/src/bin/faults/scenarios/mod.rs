@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use crate::Outcome;
 use crate::bed::{Bed, judge};
-use crate::command::Command;
+use crate::command::{Command, Waits};
 use crate::tally::Tally;
 
 /// How long a restart may take.
@@ -54,7 +54,7 @@ pub(crate) async fn disturbed(
             let command = bed.command(2_000);
             let command = match index % 2 {
                 0 => Command { pauses: PAUSES, ..command },
-                _ => Command { waits: true, ..command },
+                _ => Command { waits: Waits::Last, ..command },
             };
             let mut running = bed.start(command).await;
             if let Ok(running) = &mut running {
