@@ -27,8 +27,6 @@ impl Plan {
             "short" => Some(Self { cuts: 60, copies: 24, scenarios: Scenarios::Short }),
             // To find out whether a run would find anything.
             "control" => Some(Self { cuts: 12, copies: 0, scenarios: Scenarios::None }),
-            "dev" => Some(Self { cuts: 0, copies: 0, scenarios: Scenarios::All(20) }),
-            "copies" => Some(Self { cuts: 0, copies: 24, scenarios: Scenarios::None }),
             _ => None,
         }
     }
