@@ -29,14 +29,28 @@ const LOADER_LINK: [&str; 10] = [
 /// Builds both for this machine's architecture and returns where the agent lies; the loader is beside it.
 pub(crate) fn build() -> Result<PathBuf> {
     ui::step("Agent: static binaries", || {
-        let agent = binary("oh-agent", "server", &[], MAX_BYTES)?;
-        binary("oh-loader", "server,loader", &LOADER_LINK, MAX_LOADER_BYTES)?;
-        Ok(agent)
+        let target = paths::target()?;
+        let folders = ["debug", "release"].map(|profile| target.join(profile));
+        build_in("server", &folders)
     })
 }
 
-/// Builds one and places it beside the other binaries of either profile.
-fn binary(name: &str, features: &str, link: &[&str], max: usize) -> Result<PathBuf> {
+/// The same with an agent that does again what it is sent again. No program finds it by itself.
+pub(crate) fn build_without_deduplication() -> Result<PathBuf> {
+    ui::step("Agent without deduplication", || {
+        let folder = paths::target()?.join("without-deduplication");
+        build_in("server,without-deduplication", &[folder])
+    })
+}
+
+fn build_in(features: &str, folders: &[PathBuf]) -> Result<PathBuf> {
+    let agent = binary("oh-agent", features, &[], MAX_BYTES, folders)?;
+    binary("oh-loader", "server,loader", &LOADER_LINK, MAX_LOADER_BYTES, folders)?;
+    Ok(agent)
+}
+
+/// Builds one and places it in all `folders`. Returns where it lies in the first.
+fn binary(name: &str, features: &str, link: &[&str], max: usize, folders: &[PathBuf]) -> Result<PathBuf> {
     let arch = std::env::consts::ARCH;
     let triple = format!("{arch}-unknown-linux-gnu");
     // With --target the flags reach the agent alone, not build scripts nor the other binaries' artefacts.
@@ -57,10 +71,10 @@ fn binary(name: &str, features: &str, link: &[&str], max: usize) -> Result<PathB
     );
     ensure!(bytes.len() < max, "{name} has {} bytes, {max} are allowed", bytes.len());
     let placed_name = format!("{name}-{arch}");
-    for profile in ["debug", "release"] {
-        place(&bytes, &target.join(profile), &placed_name)?;
+    for folder in folders {
+        place(&bytes, folder, &placed_name)?;
     }
-    let placed = target.join("debug").join(&placed_name);
+    let placed = folders.first().context("no folder to place it in")?.join(&placed_name);
     ui::note(format!("{}: {} bytes, static", placed.display(), bytes.len()));
     Ok(placed)
 }

@@ -40,7 +40,7 @@ pub(crate) const ONLY_IN: &[(&str, &[&str], &str)] = &[
     (
         "kube",
         &["oh-runtime-k8s", "oh-e2e"],
-        "Kubernetes is known to its backend; the bench measures kube's own exec",
+        "Kubernetes is known to its backend; the bench measures kube's own exec, and the faults disturb clusters",
     ),
     (
         "k8s-openapi",

@@ -9,6 +9,7 @@ mod cmd;
 mod deps;
 mod engine;
 mod examples;
+mod faults;
 mod fuzz;
 mod images;
 mod paths;
@@ -59,6 +60,21 @@ enum Task {
         /// For how long each target is run
         #[arg(long, default_value_t = 60)]
         seconds: u32,
+    },
+    /// Cut connections and restart servers while commands run: nothing may be lost or happen twice
+    Faults {
+        /// On these engines only
+        #[arg(long)]
+        runtime: Vec<Runtime>,
+        /// Less of everything, as `cargo xtask test` does it
+        #[arg(long)]
+        short: bool,
+        /// Where the cuts are; without it another place each time
+        #[arg(long)]
+        seed: Option<u64>,
+        /// Also write what was counted to this file
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
     },
     /// All checks and tests, bringing up what they need; the last line counts the stages
     Test {
@@ -149,6 +165,9 @@ fn main() -> ExitCode {
         Task::Smoke { runtime } => quickstart::smoke(runtime),
         Task::Bench { runtime, runs, json } => bench::run(&runtime, runs, json.as_deref()),
         Task::Fuzz { seconds } => fuzz::run(seconds),
+        Task::Faults { runtime, short, seed, json } => {
+            faults::run(&faults::Options { runtimes: &runtime, short, seed, json: json.as_deref() })
+        }
         // The table has said why, and its last line is the count.
         Task::Test { fast } => return if test::run(fast) { ExitCode::SUCCESS } else { ExitCode::FAILURE },
         Task::Images { runtime } => images::run(runtime),

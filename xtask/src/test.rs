@@ -7,11 +7,11 @@ use anyhow::{Result, bail};
 use cargo_metadata::{MetadataCommand, TargetKind};
 
 use crate::cmd::{self, Cmd};
-use crate::{Runtime, agent, cluster, engine, images, paths, quickstart, tidy, ui};
+use crate::{Runtime, agent, cluster, engine, faults, images, paths, quickstart, tidy, ui};
 
 /// The test binary with one list of cases for every backend.
 const CONFORMANCE: &str = "conformance";
-/// Tests that disturb the whole cluster, and so run last and alone.
+/// Tests that disturb the whole cluster, and so run last and alone; then cuts and restarts, the short form.
 const FAULTS: &str = "faults";
 /// Cases at once: most of the time they wait for the cluster.
 const CASES: &str = "8";
@@ -120,13 +120,17 @@ pub(crate) fn run(fast: bool) -> bool {
             stages.run("e2e", || on(e2e(&end_to_end_tests()?), &backends, agent)?.run());
         }
     }
+    let engines: &[Runtime] = if k8s { &[Runtime::Docker, Runtime::K8s] } else { &[Runtime::Docker] };
     match &agent {
-        Some(agent) if k8s => {
+        Some(agent) if docker => {
             stages.run(FAULTS, || {
-                on(cargo(&["test", "-p", "oh-e2e", "--test", FAULTS]), &["k8s"], agent)?.run()
+                if k8s {
+                    on(cargo(&["test", "-p", "oh-e2e", "--test", FAULTS]), &["k8s"], agent)?.run()?;
+                }
+                faults::on(engines, &faults::Options { short: true, ..faults::Options::default() }, agent)
             });
         }
-        _ => stages.skip(FAULTS, "there is no cluster, or no agent"),
+        _ => stages.skip(FAULTS, "there is no engine, or no agent"),
     }
     if cmd::works(&["cargo", "deny", "--version"]) {
         // Advisories come from a git host; the workflow that has network checks them.

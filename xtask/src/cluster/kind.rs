@@ -16,6 +16,8 @@ pub(super) const OFFICIAL: &str = "kindest/node:v1.32.2";
 /// The engine's network of all kind clusters.
 const NETWORK: &str = "kind";
 const SUITE: &str = "trixie";
+/// What a node may have at once; faults need many, and a node's subnet has addresses for no more.
+const PODS: usize = 250;
 const CREATE_LIMIT: Duration = Duration::from_secs(600);
 
 /// The kind CLI.
@@ -75,6 +77,7 @@ fn configuration(nodes: usize, ours: bool) -> serde_json::Value {
         "apiVersion": "kind.x-k8s.io/v1alpha4",
         "name": NAME,
         "networking": { "disableDefaultCNI": ours },
+        "kubeadmConfigPatches": [format!("kind: KubeletConfiguration\nmaxPods: {PODS}\n")],
         "nodes": nodes,
     })
 }

@@ -7,7 +7,11 @@ use std::net::Shutdown;
 use std::os::fd::AsFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixStream};
+use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::identity;
 
@@ -15,6 +19,9 @@ use super::identity;
 const BUFFER: usize = 256 * 1024;
 /// Bytes a pipe may hold; what the kernel allows anybody.
 const PIPE: i32 = 1024 * 1024;
+/// How long the agent's last bytes may take to be taken after it closed the connection. A container runtime whose
+/// client broke off takes nothing any more, and keeps the pipe open.
+const LAST_BYTES: Duration = Duration::from_secs(3);
 
 /// The abstract address a sandbox's agent listens on.
 pub(super) fn address(name: &str) -> io::Result<SocketAddr> {
@@ -31,23 +38,41 @@ pub fn bridge(name: &str) -> Result<(), String> {
         .and_then(|address| UnixStream::connect_addr(&address))
         .map_err(|e| format!("no agent is listening: {e}"))?;
     identity::check_listener(&socket)?;
-    splice(&socket).map_err(|e| format!("the bridge broke: {e}"))
+    // Files, not the standard handles: those buffer lines.
+    let standard = || -> io::Result<(File, File)> {
+        let input = io::stdin().as_fd().try_clone_to_owned()?;
+        Ok((input.into(), io::stdout().as_fd().try_clone_to_owned()?.into()))
+    };
+    let spliced = standard().and_then(|(input, output)| splice(&socket, input, output));
+    spliced.map_err(|e| format!("the bridge broke: {e}"))
 }
 
-fn splice(socket: &UnixStream) -> io::Result<()> {
-    // Files, not the standard handles: those buffer lines.
-    let input = File::from(io::stdin().as_fd().try_clone_to_owned()?);
-    let output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+fn splice(socket: &UnixStream, input: File, output: File) -> io::Result<()> {
     for pipe in [&input, &output] {
         // Fewer turns between us and the container runtime. Where it is refused, or no pipe, it goes on as it is.
         let _ = nix::fcntl::fcntl(pipe, nix::fcntl::FcntlArg::F_SETPIPE_SZ(PIPE));
     }
-    let to_agent = socket.try_clone()?;
+    let (to_agent, from_agent, watched) = (socket.try_clone()?, socket.try_clone()?, socket.try_clone()?);
+    let (over, first) = mpsc::channel();
+    let late = over.clone();
     thread::spawn(move || {
         let _ = copy(input, &to_agent);
         let _ = to_agent.shutdown(Shutdown::Write);
     });
-    copy(socket, output)
+    thread::spawn(move || over.send(copy(from_agent, output)));
+    thread::spawn(move || {
+        wait_for_close(&watched);
+        thread::sleep(LAST_BYTES);
+        late.send(Ok(()))
+    });
+    first.recv().unwrap_or(Ok(()))
+}
+
+/// Waits until the other end has closed its socket, whatever of it is still to be read.
+fn wait_for_close(socket: &UnixStream) {
+    // A hang-up needs not be asked for.
+    let mut sockets = [PollFd::new(socket.as_fd(), PollFlags::empty())];
+    while poll(&mut sockets, PollTimeout::NONE) == Err(nix::errno::Errno::EINTR) {}
 }
 
 /// Passes bytes on as they come. Not `io::copy`: between a pipe and a socket it asks the kernel for a `splice` of
@@ -59,5 +84,44 @@ fn copy(mut from: impl Read, mut to: impl Write) -> io::Result<()> {
             0 => return Ok(()),
             count => to.write_all(&buffer[..count])?,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::OwnedFd;
+    use std::time::Instant;
+
+    use super::*;
+
+    fn pipe() -> (File, File) {
+        let (read, write) = io::pipe().unwrap();
+        (OwnedFd::from(read).into(), OwnedFd::from(write).into())
+    }
+
+    #[test]
+    fn what_the_agent_said_last_is_passed_on() {
+        let (ours, mut agent) = UnixStream::pair().unwrap();
+        let ((input, _client), (mut out, output)) = (pipe(), pipe());
+        agent.write_all(b"last words").unwrap();
+        drop(agent);
+        splice(&ours, input, output).unwrap();
+        let mut said = [0; 10];
+        out.read_exact(&mut said).unwrap();
+        assert_eq!(&said, b"last words");
+    }
+
+    #[test]
+    fn it_ends_with_the_agent_though_nobody_takes_its_output() {
+        let (ours, agent) = UnixStream::pair().unwrap();
+        let ((input, _client), (_out, output)) = (pipe(), pipe());
+        let full = thread::spawn(move || {
+            agent.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+            (&agent).write_all(&vec![0; 4 * BUFFER + PIPE as usize]).unwrap_err();
+        });
+        let started = Instant::now();
+        splice(&ours, input, output).unwrap();
+        full.join().unwrap();
+        assert!(started.elapsed() >= LAST_BYTES);
     }
 }

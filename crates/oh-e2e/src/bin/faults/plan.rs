@@ -1,0 +1,33 @@
+//! How much is tried.
+
+/// Sizes of a run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Plan {
+    /// Cuts that have to land in each phase, on all engines together.
+    pub(crate) cuts: usize,
+    /// Files and trees copied, likewise.
+    pub(crate) copies: usize,
+    /// What is killed and restarted.
+    pub(crate) scenarios: Scenarios,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scenarios {
+    None,
+    /// Those that are done in half a minute.
+    Short,
+    /// All, and this many sandboxes that lose their API server together.
+    All(usize),
+}
+
+impl Plan {
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        match name {
+            "full" => Some(Self { cuts: 1_000, copies: 240, scenarios: Scenarios::All(200) }),
+            "short" => Some(Self { cuts: 60, copies: 24, scenarios: Scenarios::Short }),
+            // To find out whether a run would find anything.
+            "control" => Some(Self { cuts: 12, copies: 0, scenarios: Scenarios::None }),
+            _ => None,
+        }
+    }
+}
