@@ -12,6 +12,7 @@
 //! | `pump` | bytes between it, its spools and its channel |
 //! | `supervise` | the process between agent and command: owns its children, kills them |
 //! | `launch`, `user`, `terminal` | how it starts the command |
+//! | `supervisors` | the agent's end of it; those without a command wait for the next |
 //! | `control` | what agent and supervisor say to each other |
 //! | `reaper` | children that nobody else waits for |
 //! | `tree` | finding and signalling descendants |
@@ -37,6 +38,7 @@ mod reaper;
 mod serve;
 mod spool;
 mod supervise;
+mod supervisors;
 mod terminal;
 mod tree;
 mod user;
