@@ -47,18 +47,18 @@ pub fn supervise() -> Result<(), String> {
     pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None).map_err(|e| e.to_string())?;
 
     while let Some((launch, streams)) = receive(&socket).map_err(|e| format!("no command was sent: {e}"))? {
-        let child = match launch::launch(launch, streams) {
-            Ok(child) => child,
+        let main = match launch::launch(launch, streams) {
+            Ok(main) => main,
             Err(failure) => {
                 say(&socket, &FromSupervisor::StartFailed(failure))?;
                 continue;
             }
         };
-        say(&socket, &FromSupervisor::Started { pid: child.id() })?;
+        say(&socket, &FromSupervisor::Started { pid: main.as_raw().cast_unsigned() })?;
         let mut supervisor = Supervisor {
             socket: &socket,
             signals: &signals,
-            main: Pid::from_raw(child.id().cast_signed()),
+            main,
             running: true,
             children: ChildrenUsage::default(),
             killing: None,
