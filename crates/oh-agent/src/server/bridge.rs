@@ -5,11 +5,12 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::AsFd;
+use std::os::unix::fs::FileTypeExt;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixStream};
 use std::thread;
 
-use super::identity;
+use super::{identity, transport};
 
 /// Bytes passed on at once.
 const BUFFER: usize = 256 * 1024;
@@ -31,10 +32,10 @@ pub fn bridge(name: &str) -> Result<(), String> {
         .and_then(|address| UnixStream::connect_addr(&address))
         .map_err(|e| format!("no agent is listening: {e}"))?;
     identity::check_listener(&socket)?;
-    splice(&socket).map_err(|e| format!("the bridge broke: {e}"))
+    join(&socket).map_err(|e| format!("the bridge broke: {e}"))
 }
 
-fn splice(socket: &UnixStream) -> io::Result<()> {
+fn join(socket: &UnixStream) -> io::Result<()> {
     // Files, not the standard handles: those buffer lines.
     let input = File::from(io::stdin().as_fd().try_clone_to_owned()?);
     let output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
@@ -42,12 +43,21 @@ fn splice(socket: &UnixStream) -> io::Result<()> {
         // Fewer turns between us and the container runtime. Where it is refused, or no pipe, it goes on as it is.
         let _ = nix::fcntl::fcntl(pipe, nix::fcntl::FcntlArg::F_SETPIPE_SZ(PIPE));
     }
+    if is_pipe(&input)? && is_pipe(&output)? {
+        transport::hand_over(socket, &input, &output)?;
+        // Until the agent has no more use for them.
+        return copy(socket, io::sink());
+    }
     let to_agent = socket.try_clone()?;
     thread::spawn(move || {
         let _ = copy(input, &to_agent);
         let _ = to_agent.shutdown(Shutdown::Write);
     });
     copy(socket, output)
+}
+
+fn is_pipe(file: &File) -> io::Result<bool> {
+    Ok(file.metadata()?.file_type().is_fifo())
 }
 
 /// Passes bytes on as they come. Not `io::copy`: between a pipe and a socket it asks the kernel for a `splice` of

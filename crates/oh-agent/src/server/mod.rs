@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `serve` | the first process: listens, ends everything when told to or when its time is over |
 //! | `identity` | who may connect |
+//! | `transport` | the bytes a client speaks through |
 //! | `connection` | one client's session: handshake, frames, open channels |
 //! | `agent` | what all sessions share |
 //! | `commands` | the commands there are, and who has their streams |
@@ -40,6 +41,7 @@ mod spool;
 mod supervise;
 mod supervisors;
 mod terminal;
+mod transport;
 mod tree;
 mod user;
 

@@ -107,7 +107,7 @@ fn receive(socket: &UnixStream) -> io::Result<Option<(Launch, [OwnedFd; 3])>> {
 }
 
 #[expect(unsafe_code, reason = "the kernel hands over descriptors as numbers")]
-fn own(fd: std::os::fd::RawFd) -> OwnedFd {
+pub(super) fn own(fd: std::os::fd::RawFd) -> OwnedFd {
     // SAFETY: recvmsg has just made this descriptor for us, and nobody else knows its number.
     unsafe { std::os::fd::FromRawFd::from_raw_fd(fd) }
 }
