@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::cmd::Cmd;
+use crate::cmd::{self, Cmd};
 use crate::{Runtime, agent, cluster, engine, images, paths, ui};
 
 /// Builds with optimization, and measures on the engines named, or on both.
@@ -27,13 +27,16 @@ pub(crate) fn run(runtimes: &[Runtime], runs: usize, json: Option<&Path>) -> Res
         }
         images::run(Some(*runtime))?;
     }
+    // A peer that is not there is a row of the table that says so.
+    let python = ui::step("The Kubernetes client for Python", python)
+        .unwrap_or_else(|error| format!("skip:{}", format!("{error:#}").lines().next().unwrap_or_default()));
     let runs = runs.to_string();
     let json = json.map(absolute).transpose()?;
     let json = json.as_ref().map_or(Ok("-"), |path| path.to_str().context("the file's name is no UTF-8"))?;
     let bench = paths::target()?.join("release/bench");
     let bench = bench.to_str().context("the target folder's name is no UTF-8")?;
     let names = runtimes.iter().map(|runtime| runtime.name());
-    let words: Vec<&str> = [bench, &runs, json].into_iter().chain(names).collect();
+    let words: Vec<&str> = [bench, &runs, json, &python].into_iter().chain(names).collect();
     ui::step("Measuring: some minutes", || {
         ui::note(conditions());
         let mut cmd = Cmd::new(&words).dir(paths::root());
@@ -45,6 +48,20 @@ pub(crate) fn run(runtimes: &[Runtime], runs: usize, json: Option<&Path>) -> Res
         }
         cmd.run()
     })
+}
+
+/// An interpreter that has the client, in an environment of its own that is kept between checkouts.
+fn python() -> Result<String> {
+    let folder = paths::bench_cache()?.join("python");
+    let folder = folder.to_str().context("the cache folder's name is no UTF-8")?;
+    let interpreter = format!("{folder}/bin/python");
+    let imported = ["-c", "import kubernetes.stream"];
+    if !cmd::works(&[&interpreter, imported[0], imported[1]]) {
+        Cmd::new(&["python3", "-m", "venv", "--clear", folder]).quiet()?;
+        Cmd::new(&[&interpreter, "-m", "pip", "install", "--quiet", "kubernetes"]).quiet()?;
+        Cmd::new(&[&interpreter, imported[0], imported[1]]).quiet()?;
+    }
+    Ok(interpreter)
 }
 
 /// What holds for every row.

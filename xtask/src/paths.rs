@@ -32,6 +32,11 @@ pub(crate) fn cluster_cache() -> Result<PathBuf> {
     Ok(folder)
 }
 
+/// Where what the bench compares with is kept between checkouts.
+pub(crate) fn bench_cache() -> Result<PathBuf> {
+    Ok(xdg("XDG_CACHE_HOME", ".cache")?.join("oh-bench"))
+}
+
 /// Where the backend `local` looks for images.
 pub(crate) fn local_images() -> Result<PathBuf> {
     Ok(xdg("XDG_DATA_HOME", ".local/share")?.join("oh/images"))

@@ -7,6 +7,7 @@ use super::commands::Commands;
 use super::connection::Sessions;
 use super::reaper::Reaper;
 use super::spool::Room;
+use super::supervisors::Idle;
 
 /// The agent's state.
 pub(super) struct Agent {
@@ -15,6 +16,7 @@ pub(super) struct Agent {
     pub(super) reaper: Reaper,
     pub(super) sessions: Sessions,
     pub(super) commands: Commands,
+    pub(super) idle: Idle,
     pub(super) room: Rc<Room>,
     /// What every command gets, before its own.
     pub(super) environment: Vec<(Vec<u8>, Vec<u8>)>,
@@ -28,6 +30,7 @@ impl Agent {
             reaper: Reaper::default(),
             sessions: Sessions::default(),
             commands: Commands::default(),
+            idle: Idle::default(),
             room: Rc::default(),
             environment,
             sequence: Cell::new(0),

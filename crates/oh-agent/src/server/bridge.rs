@@ -6,6 +6,7 @@ use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::AsFd;
 use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{SocketAddr, UnixStream};
 use std::sync::mpsc;
 use std::thread;
@@ -13,7 +14,7 @@ use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::identity;
+use super::{identity, transport};
 
 /// Bytes passed on at once.
 const BUFFER: usize = 256 * 1024;
@@ -43,15 +44,24 @@ pub fn bridge(name: &str) -> Result<(), String> {
         let input = io::stdin().as_fd().try_clone_to_owned()?;
         Ok((input.into(), io::stdout().as_fd().try_clone_to_owned()?.into()))
     };
-    let spliced = standard().and_then(|(input, output)| splice(&socket, input, output));
-    spliced.map_err(|e| format!("the bridge broke: {e}"))
+    let joined = standard().and_then(|(input, output)| join(&socket, input, output));
+    joined.map_err(|e| format!("the bridge broke: {e}"))
 }
 
-fn splice(socket: &UnixStream, input: File, output: File) -> io::Result<()> {
+fn join(socket: &UnixStream, input: File, output: File) -> io::Result<()> {
     for pipe in [&input, &output] {
         // Fewer turns between us and the container runtime. Where it is refused, or no pipe, it goes on as it is.
         let _ = nix::fcntl::fcntl(pipe, nix::fcntl::FcntlArg::F_SETPIPE_SZ(PIPE));
     }
+    if is_pipe(&input)? && is_pipe(&output)? {
+        transport::hand_over(socket, &input, &output)?;
+        // Until the agent has no more use for them.
+        return copy(socket, io::sink());
+    }
+    splice(socket, input, output)
+}
+
+fn splice(socket: &UnixStream, input: File, output: File) -> io::Result<()> {
     let (to_agent, from_agent, watched) = (socket.try_clone()?, socket.try_clone()?, socket.try_clone()?);
     let (over, first) = mpsc::channel();
     let late = over.clone();
@@ -73,6 +83,10 @@ fn wait_for_close(socket: &UnixStream) {
     // A hang-up needs not be asked for.
     let mut sockets = [PollFd::new(socket.as_fd(), PollFlags::empty())];
     while poll(&mut sockets, PollTimeout::NONE) == Err(nix::errno::Errno::EINTR) {}
+}
+
+fn is_pipe(file: &File) -> io::Result<bool> {
+    Ok(file.metadata()?.file_type().is_fifo())
 }
 
 /// Passes bytes on as they come. Not `io::copy`: between a pipe and a socket it asks the kernel for a `splice` of

@@ -2,18 +2,15 @@
 
 use std::cell::{Cell, RefCell};
 use std::fs::File;
-use std::io::{self, IoSlice};
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::net::UnixStream as StdUnixStream;
-use std::process::{Command as Program, Stdio};
+use std::io;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use nix::fcntl::OFlag;
 use nix::sys::signal::Signal;
-use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use nix::unistd::pipe2;
-use tokio::net::UnixStream;
+use tokio::io::AsyncWriteExt;
 use tokio::net::unix::pipe;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep_until, timeout};
@@ -22,9 +19,10 @@ use super::agent::Agent;
 use super::cgroup::Counts;
 use super::commands::Entry;
 use super::connection::Order;
-use super::control::{self, FromSupervisor, Inbox, Launch, Status, ToSupervisor};
+use super::control::{self, FromSupervisor, Launch, Status, ToSupervisor};
 use super::pump::{self, Stdin};
 use super::spool::{Spool, Unread};
+use super::supervisors::Supervisor;
 use super::{log, terminal, tree};
 use crate::protocol::{ChildrenUsage, Command, EndReport, Failure, FailureKind, Usage, WireEnd};
 
@@ -94,54 +92,38 @@ struct Running {
     sequence: u64,
     /// The command's own process.
     pid: u32,
-    supervisor: u32,
-    socket: UnixStream,
-    inbox: Inbox,
+    supervisor: Supervisor,
     /// Its end, should its supervisor be killed.
     status: watch::Receiver<Option<Status>>,
 }
 
 async fn launch(agent: &Agent, spec: &Command) -> Result<(Running, Streams), Failure> {
     let (streams, theirs) = streams(spec).map_err(no_resources)?;
-    let (ours, their_socket) = StdUnixStream::pair().map_err(no_resources)?;
-    let _starting = agent.reaper.starting();
-    let supervisor = Program::new("/proc/self/exe")
-        .arg("supervise")
-        .env_clear()
-        .stdin(Stdio::from(OwnedFd::from(their_socket)))
-        .stdout(Stdio::null())
-        .spawn()
-        .map_err(no_resources)?
-        .id();
-    agent.reaper.supervisor(supervisor);
     let launch = Launch { environment: agent.environment.clone(), command: spec.clone() };
     let message = control::frame(&ToSupervisor::Start(launch)).map_err(|_| Failure {
         kind: FailureKind::ExecTooBig,
         message: "arguments and environment are too large".to_owned(),
     })?;
-    let (length, body) = message.split_at(4);
-    let fds = [theirs[0].as_raw_fd(), theirs[1].as_raw_fd(), theirs[2].as_raw_fd()];
-    let rights = [ControlMessage::ScmRights(&fds)];
-    sendmsg::<()>(ours.as_raw_fd(), &[IoSlice::new(length)], &rights, MsgFlags::MSG_NOSIGNAL, None)
-        .map_err(no_resources)?;
+    let _starting = agent.reaper.starting();
+    let (mut supervisor, sent) = agent.idle.employ(&agent.reaper, &message, &theirs).map_err(no_resources)?;
     drop(theirs);
     let started = async {
-        ours.set_nonblocking(true)?;
-        let mut socket = UnixStream::from_std(ours)?;
-        tokio::io::AsyncWriteExt::write_all(&mut socket, body).await?;
-        let mut inbox = Inbox::default();
-        Ok::<_, io::Error>((inbox.next(&mut socket).await?, socket, inbox))
+        supervisor.socket.write_all(&message[sent..]).await?;
+        supervisor.inbox.next(&mut supervisor.socket).await
     };
     match timeout(START, started).await {
-        Ok(Ok((FromSupervisor::Started { pid }, socket, inbox))) => {
+        Ok(Ok(FromSupervisor::Started { pid })) => {
             let sequence = agent.next_sequence();
             let status = agent.reaper.expect(sequence, pid);
-            Ok((Running { sequence, pid, supervisor, socket, inbox, status }, streams))
+            Ok((Running { sequence, pid, supervisor, status }, streams))
         }
-        Ok(Ok((FromSupervisor::StartFailed(failure), ..))) => Err(failure),
+        Ok(Ok(FromSupervisor::StartFailed(failure))) => {
+            agent.idle.add(supervisor);
+            Err(failure)
+        }
         Ok(Ok(_) | Err(_)) => Err(lost("its supervisor was killed from inside while it started")),
         Err(_) => {
-            tree::signal(&[supervisor], Signal::SIGKILL);
+            tree::signal(&[supervisor.pid], Signal::SIGKILL);
             Err(lost(&format!("its supervisor did not answer within {} s", START.as_secs())))
         }
     }
@@ -188,6 +170,7 @@ pub(super) async fn start(agent: &Rc<Agent>, spec: Command) -> Result<Rc<Entry>,
             begun,
         };
         let result = watch_over(&mut running, &limits, &mut ordered).await;
+        let by_itself = matches!(&result, Ok(Over { end: WireEnd::Exited(_) | WireEnd::Signaled(_), .. }));
         agent.reaper.forget(sequence);
         let wall = begun.elapsed();
         over.send_replace(true);
@@ -210,7 +193,10 @@ pub(super) async fn start(agent: &Rc<Agent>, spec: Command) -> Result<Rc<Entry>,
         tell.send_replace(Some(result));
         agent.commands.tidy();
         // What the command left in the background keeps its supervisor.
-        while running.inbox.next::<FromSupervisor>(&mut running.socket).await.is_ok() {}
+        let mut supervisor = running.supervisor;
+        if by_itself && supervisor.drained().await.is_ok() {
+            agent.idle.add(supervisor);
+        }
     });
     Ok(entry)
 }
@@ -245,11 +231,11 @@ async fn watch_over(
     orders: &mut mpsc::Receiver<Order>,
 ) -> Result<Over, Failure> {
     let deadline = limits.timeout.and_then(|timeout| limits.begun.checked_add(timeout));
-    let (mut read, mut write) = running.socket.split();
+    let (mut read, mut write) = running.supervisor.socket.split();
     let asked = loop {
         tokio::select! {
             biased;
-            message = running.inbox.next(&mut read) => match message {
+            message = running.supervisor.inbox.next(&mut read) => match message {
                 Ok(FromSupervisor::Exited(status, children)) => {
                     return Ok(Over { end: end_of(status), leaked: Vec::new(), children: Some(children) });
                 }
@@ -304,21 +290,17 @@ const fn end_of(status: Status) -> WireEnd {
 async fn kill(running: &mut Running, grace: Duration, end: WireEnd) -> Result<Over, Failure> {
     let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
     let obeyed = async {
-        control::write_async(&mut running.socket, &ToSupervisor::Kill { grace_ms }).await?;
-        loop {
-            if let FromSupervisor::Drained { leaked, children } =
-                running.inbox.next(&mut running.socket).await?
-            {
-                return Ok::<_, io::Error>(Over { end, leaked, children: Some(children) });
-            }
-        }
+        let supervisor = &mut running.supervisor;
+        control::write_async(&mut supervisor.socket, &ToSupervisor::Kill { grace_ms }).await?;
+        let (leaked, children) = supervisor.drained().await?;
+        Ok::<_, io::Error>(Over { end, leaked, children: Some(children) })
     };
     if let Ok(Ok(over)) = timeout(grace.saturating_add(KILL), obeyed).await {
         return Ok(over);
     }
-    let mut victims = tree::descendants(running.supervisor);
+    let mut victims = tree::descendants(running.supervisor.pid);
     victims.push(running.pid);
-    victims.push(running.supervisor);
+    victims.push(running.supervisor.pid);
     tree::signal(&victims, Signal::SIGKILL);
     let gone = async {
         while running.status.borrow().is_none() && tree::parent(running.pid).is_some() {
@@ -342,7 +324,7 @@ async fn without_supervisor(
             return Ok(Over { end, leaked: Vec::new(), children: None });
         }
         // The socket closes a moment before the kernel hands over the child.
-        let ours = [std::process::id(), running.supervisor];
+        let ours = [std::process::id(), running.supervisor.pid];
         if !tree::parent(running.pid).is_some_and(|parent| ours.contains(&parent)) {
             return Err(lost(
                 "it was killed together with its supervisor from inside, and nobody saw how it ended",

@@ -140,9 +140,9 @@ pub(super) async fn kill(agent: &Agent, channel: Channel, sequence: u64, signal:
     let Some(entry) = agent.commands.get(sequence) else { return channel.replies.fail(not_found()) };
     obey(&entry, signal.map_or(Order::Cancel, Order::Signal));
     if signal.is_none() {
-        let mut orders = channel.orders;
+        let (mut orders, mut ended) = (channel.orders, entry.ended.clone());
         tokio::select! {
-            _ = entry.ended.clone().wait_for(Option::is_some) => {}
+            _ = ended.wait_for(Option::is_some) => {}
             () = given_up(&mut orders) => {}
         }
     }

@@ -6,12 +6,11 @@ use std::rc::Rc;
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::agent::Agent;
-use super::{archive, commands, files, log};
+use super::{archive, commands, files, log, transport};
 use crate::flow::{self, Dialect, Feed, Gate, Inlet, Outlet};
 use crate::protocol::frame::Frame;
 use crate::protocol::{
@@ -93,8 +92,8 @@ type Slots = Rc<RefCell<HashMap<u32, Slot>>>;
 
 /// A stream whose client has said which session it wants.
 pub(super) struct Arrival {
-    read: OwnedReadHalf,
-    write: OwnedWriteHalf,
+    read: transport::Read,
+    write: transport::Write,
     received: u64,
 }
 
@@ -104,20 +103,20 @@ pub(super) struct Sessions(RefCell<HashMap<u128, mpsc::UnboundedSender<Arrival>>
 
 /// Shakes hands over a new stream and gives it to its session.
 pub(super) async fn serve(agent: Rc<Agent>, stream: UnixStream) {
-    let (mut read, mut write) = stream.into_split();
     let handshake = async {
+        let (mut read, mut write) = transport::ends(stream).await.map_err(|_| "that hands over nothing")?;
         let theirs = wire::read_preamble(&mut read).await.ok().flatten().ok_or("that is none of ours")?;
         let _ = write.write_all(&protocol::encode_preamble(VERSION)).await;
         if theirs != VERSION {
             return Err("of another protocol version");
         }
         match wire::read_greeting(&mut read).await {
-            Ok(Some(ToAgent::Join(join))) => Ok(join),
+            Ok(Some(ToAgent::Join(join))) => Ok((join, read, write)),
             _ => Err("that does not say what it wants"),
         }
     };
-    let join = match timeout(SILENCE, handshake).await.unwrap_or(Err("that is silent")) {
-        Ok(join) => join,
+    let (join, read, mut write) = match timeout(SILENCE, handshake).await.unwrap_or(Err("that is silent")) {
+        Ok(joined) => joined,
         Err(reason) => return log(&format!("refused a client {reason}")),
     };
     let Join { session, fresh, received } = join;
@@ -211,7 +210,7 @@ struct Session {
 
 impl Session {
     /// Reads one of its streams. May be dropped and called again.
-    async fn read(&mut self, stream: &mut OwnedReadHalf) -> Stop {
+    async fn read(&mut self, stream: &mut transport::Read) -> Stop {
         loop {
             let frame = match timeout(SILENCE, self.incoming.next(stream)).await {
                 Ok(Ok(Some(frame))) => frame,

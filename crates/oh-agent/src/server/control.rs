@@ -9,11 +9,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::protocol::{ChildrenUsage, Command, Failure, decode, encode};
 
 /// Bytes of a message's length.
-const LENGTH: usize = 4;
+pub(super) const LENGTH: usize = 4;
 /// Longest message: a command with all its arguments and the whole environment.
 const MAX: u32 = 16 * 1024 * 1024;
 
-/// From the agent. The command comes first, with its three standard streams beside its length.
+/// From the agent. A command comes first, with its three standard streams beside it; after its end the next may come.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum ToSupervisor {
     Start(Launch),
@@ -40,7 +40,7 @@ pub(super) enum FromSupervisor {
     StartFailed(Failure),
     /// The command itself ended; its children may live on.
     Exited(Status, ChildrenUsage),
-    /// No child is left but these, which could not be killed. The last message.
+    /// No child is left but these, which could not be killed. The last message about a command.
     Drained {
         leaked: Vec<u32>,
         children: ChildrenUsage,
@@ -78,14 +78,14 @@ pub(super) fn write(mut out: impl Write, message: &impl Serialize) -> io::Result
 }
 
 /// Reads a message whose length was read already.
-pub(super) fn read_body<T: DeserializeOwned>(mut input: impl Read, length: [u8; 4]) -> io::Result<T> {
+pub(super) fn read_body<T: DeserializeOwned>(mut input: impl Read, length: [u8; LENGTH]) -> io::Result<T> {
     let mut body = vec![0; length_of(length)?];
     input.read_exact(&mut body)?;
     decode(&body).map_err(invalid)
 }
 
 pub(super) fn read<T: DeserializeOwned>(mut input: impl Read) -> io::Result<T> {
-    let mut length = [0; 4];
+    let mut length = [0; LENGTH];
     input.read_exact(&mut length)?;
     read_body(input, length)
 }

@@ -1,19 +1,19 @@
-//! From the supervisor to the command: a fork, what the command asked for, and its program.
+//! From the supervisor to the command: a child, what the command asked for, and its program.
 
 use std::ffi::{CString, OsStr, OsString};
-use std::io::{self, Read, Write};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command as Program, Stdio};
 
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
+use nix::libc;
 use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
 use nix::sys::stat::{Mode, umask};
+use nix::sys::wait::waitpid;
 use nix::unistd::{
-    AccessFlags, Gid, Uid, access, execve, getegid, geteuid, pipe2, setgid, setgroups, setsid, setuid,
+    AccessFlags, Gid, Pid, Uid, access, chdir, dup2_stderr, dup2_stdin, dup2_stdout, execve, getegid,
+    geteuid, setgid, setgroups, setsid, setuid,
 };
 use rustix::process::{Resource, Rlimit as Limit};
 
@@ -33,34 +33,22 @@ fn invalid(message: impl Into<String>) -> Failure {
 }
 
 /// Starts the command with these standard streams.
-pub(super) fn launch(launch: Launch, [stdin, stdout, stderr]: [OwnedFd; 3]) -> Result<Child, Failure> {
+pub(super) fn launch(launch: Launch, streams: [OwnedFd; 3]) -> Result<Pid, Failure> {
     let Launch { environment, command } = launch;
     check(&command)?;
     let user = command.user.as_deref().map(become_user).transpose()?;
     let env = merged(environment, &command, user.as_ref());
     let image = Image::of(&command, &env)?;
-    let mut program = Program::new(OsStr::from_bytes(&command.argv[0]));
-    program.stdin(Stdio::from(stdin)).stdout(Stdio::from(stdout)).stderr(Stdio::from(stderr));
-    if let Some(cwd) = &command.cwd {
-        program.current_dir(OsStr::from_bytes(cwd));
-    }
-    let none = |error: Errno| failure(FailureKind::ExecNoResources, format!("no pipe: {error}"));
-    let (mut told, tell) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)
-        .map(|(told, tell)| (std::fs::File::from(told), std::fs::File::from(tell)))
-        .map_err(none)?;
-    let paths = image.candidates.clone();
+    let cwd = command.cwd.clone().map(CString::new).transpose();
     let state = State {
+        streams,
+        cwd: cwd.map_err(|_| invalid("the working folder cannot hold a zero byte"))?,
         umask: command.umask.map(Mode::from_bits_truncate),
         limits: limits(&command.rlimits)?,
         terminal: command.terminal.is_some(),
         user: user.filter(|user| !user.is_current()),
     };
-    execute(&mut program, state, image, tell);
-    program.spawn().map_err(|error| {
-        let mut step = [0];
-        let step = told.read(&mut step).ok().filter(|&count| count == 1).map(|_| step[0]);
-        start_failure(&command, &paths, step, &error)
-    })
+    spawn(&state, &image).map_err(|(step, error)| start_failure(&command, &image.candidates, step, error))
 }
 
 fn check(command: &Command) -> Result<(), Failure> {
@@ -73,9 +61,6 @@ fn check(command: &Command) -> Result<(), Failure> {
             "{:?} cannot be the name of an environment variable",
             String::from_utf8_lossy(name)
         )));
-    }
-    if command.cwd.as_ref().is_some_and(|cwd| cwd.contains(&0)) {
-        return Err(invalid("the working folder cannot hold a zero byte"));
     }
     if let Some(umask) = command.umask.filter(|umask| umask & !0o777 != 0) {
         return Err(invalid(format!("{umask:o} is no file mode creation mask: it goes from 0 to 777")));
@@ -135,7 +120,6 @@ fn merged(
 }
 
 fn limits(rlimits: &[Rlimit]) -> Result<Vec<(Resource, Limit)>, Failure> {
-    use nix::libc;
     let resource = |number| {
         Some(match number {
             libc::RLIMIT_CPU => Resource::Cpu,
@@ -167,36 +151,55 @@ fn limits(rlimits: &[Rlimit]) -> Result<Vec<(Resource, Limit)>, Failure> {
 
 /// What is different in the command from the supervisor it comes from.
 struct State {
+    streams: [OwnedFd; 3],
+    cwd: Option<CString>,
     umask: Option<Mode>,
     limits: Vec<(Resource, Limit)>,
     terminal: bool,
     user: Option<User>,
 }
 
-/// Which step before the program failed, as the child tells it.
+/// Which step failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
 enum Step {
-    Terminal = 1,
+    Terminal,
     Limits,
     User,
+    Program,
 }
 
 impl State {
-    fn enter(&self) -> Result<(), (Step, io::Error)> {
+    /// Starts with what `docker exec` gives: a session of its own, and no signal blocked or ignored.
+    fn enter(&self) -> Result<(), (Step, Errno)> {
+        let here = |step| move |error: Errno| (step, error);
+        self.connect().map_err(here(Step::Program))?;
+        if let Some(cwd) = &self.cwd {
+            chdir(cwd.as_c_str()).map_err(here(Step::Program))?;
+        }
+        setsid().map_err(here(Step::Program))?;
+        default_signals();
         if self.terminal {
-            rustix::process::ioctl_tiocsctty(io::stdin()).map_err(|e| (Step::Terminal, e.into()))?;
+            rustix::process::ioctl_tiocsctty(io::stdin())
+                .map_err(|e| (Step::Terminal, Errno::from_raw(e.raw_os_error())))?;
         }
         if let Some(mask) = self.umask {
             umask(mask);
         }
         for (resource, limit) in &self.limits {
-            rustix::process::setrlimit(*resource, *limit).map_err(|e| (Step::Limits, e.into()))?;
+            rustix::process::setrlimit(*resource, *limit)
+                .map_err(|e| (Step::Limits, Errno::from_raw(e.raw_os_error())))?;
         }
         if let Some(user) = &self.user {
-            self.switch(user).map_err(|e| (Step::User, e.into()))?;
+            self.switch(user).map_err(here(Step::User))?;
         }
-        Ok(())
+        pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None).map_err(here(Step::Program))
+    }
+
+    fn connect(&self) -> nix::Result<()> {
+        let [stdin, stdout, stderr] = &self.streams;
+        dup2_stdin(stdin)?;
+        dup2_stdout(stdout)?;
+        dup2_stderr(stderr)
     }
 
     fn switch(&self, user: &User) -> nix::Result<()> {
@@ -211,7 +214,7 @@ impl State {
     }
 }
 
-/// What `execve` takes, made before the fork.
+/// What `execve` takes, made before there is a child.
 struct Image {
     candidates: Vec<CString>,
     argv: Vec<CString>,
@@ -258,36 +261,59 @@ fn candidates(program: &[u8], env: &[(Vec<u8>, Vec<u8>)]) -> Vec<OsString> {
     std::env::split_paths(OsStr::from_bytes(path)).map(|folder| folder.join(name).into_os_string()).collect()
 }
 
-/// Starts with what `docker exec` gives: a session of its own, and no signal blocked or ignored.
-#[expect(unsafe_code, reason = "there is no safe way to run code between fork and exec")]
-fn execute(program: &mut Program, state: State, image: Image, mut tell: std::fs::File) {
-    // SAFETY: the supervisor has one thread, so the child may do whatever the supervisor may.
-    unsafe {
-        program.pre_exec(move || {
-            setsid()?;
-            default_signals();
-            if let Err((step, error)) = state.enter() {
-                tell.write_all(&[step as u8])?;
-                return Err(error);
-            }
-            pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
-            Err(image.execute().into())
-        });
+/// Bytes of stack for the child until it executes its program.
+const STACK: usize = 64 * 1024;
+
+/// The child's task, and why it could not do it.
+struct Birth<'a> {
+    state: &'a State,
+    image: &'a Image,
+    failed: Option<(Step, Errno)>,
+}
+
+/// Starts the child as `posix_spawn` does: it shares our memory, and we wait until it executes its program. A fork
+/// copies our page tables, and both sides then copy each page they touch; that takes longer than all the rest.
+#[expect(unsafe_code, reason = "there is no safe way to run code before exec")]
+fn spawn(state: &State, image: &Image) -> Result<Pid, (Step, Errno)> {
+    let mut birth = Birth { state, image, failed: None };
+    let birth = &raw mut birth;
+    let mut stack = vec![0_u8; STACK];
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    // SAFETY: stack and task live until the child has left our memory, for we wait for that. The supervisor has one
+    // thread, so nobody holds a lock the child may need.
+    let pid = unsafe { libc::clone(born, stack.as_mut_ptr_range().end.cast(), flags, birth.cast()) };
+    let pid = Errno::result(pid).map(Pid::from_raw).map_err(|error| (Step::Program, error))?;
+    // SAFETY: the child is gone from our memory.
+    match unsafe { (*birth).failed } {
+        None => Ok(pid),
+        Some(failed) => {
+            let _ = waitpid(pid, None);
+            Err(failed)
+        }
     }
+}
+
+#[expect(unsafe_code, reason = "the child gets its task as a pointer")]
+extern "C" fn born(birth: *mut libc::c_void) -> libc::c_int {
+    // SAFETY: it is what `spawn` passed, and `spawn` waits.
+    let birth = unsafe { &mut *birth.cast::<Birth<'_>>() };
+    let entered = birth.state.enter();
+    birth.failed = Some(entered.err().unwrap_or_else(|| (Step::Program, birth.image.execute())));
+    127
 }
 
 /// Ignored signals stay ignored across `execve`, and whoever started us may have ignored some; glibc itself ignores 32
 /// and 33 in what it spawns, and its functions do not touch those two.
 #[expect(unsafe_code, reason = "only the system call reaches all signals")]
 fn default_signals() {
-    const LAST: nix::libc::c_int = 64;
+    const LAST: libc::c_int = 64;
     // The kernel's sigaction: handler, flags, restorer, mask. All zero is the default.
     let default = [0_u64; 4];
     for signal in 1..=LAST {
         // SAFETY: the pointers are valid for the call; it refuses signals that cannot be set.
         unsafe {
-            nix::libc::syscall(
-                nix::libc::SYS_rt_sigaction,
+            libc::syscall(
+                libc::SYS_rt_sigaction,
                 signal,
                 default.as_ptr(),
                 std::ptr::null_mut::<u64>(),
@@ -297,17 +323,21 @@ fn default_signals() {
     }
 }
 
-fn start_failure(command: &Command, candidates: &[CString], step: Option<u8>, error: &io::Error) -> Failure {
-    if step == Some(Step::User as u8) {
-        let user = String::from_utf8_lossy(command.user.as_deref().unwrap_or_default());
-        let message = format!("the sandbox may not change to user {user:?}: {error}");
-        return failure(FailureKind::ExecBadUser, message);
-    }
-    if step == Some(Step::Limits as u8) {
-        return invalid(format!("a resource limit cannot be set, as only root may raise one: {error}"));
-    }
-    if step == Some(Step::Terminal as u8) {
-        return failure(FailureKind::ExecNoResources, format!("the terminal cannot be used: {error}"));
+fn start_failure(command: &Command, candidates: &[CString], step: Step, error: Errno) -> Failure {
+    let reason = io::Error::from(error);
+    match step {
+        Step::User => {
+            let user = String::from_utf8_lossy(command.user.as_deref().unwrap_or_default());
+            let message = format!("the sandbox may not change to user {user:?}: {reason}");
+            return failure(FailureKind::ExecBadUser, message);
+        }
+        Step::Limits => {
+            return invalid(format!("a resource limit cannot be set, as only root may raise one: {reason}"));
+        }
+        Step::Terminal => {
+            return failure(FailureKind::ExecNoResources, format!("the terminal cannot be used: {reason}"));
+        }
+        Step::Program => {}
     }
     let shown = Path::new(OsStr::from_bytes(&command.argv[0])).display();
     if let Some(cwd) = &command.cwd
@@ -317,30 +347,30 @@ fn start_failure(command: &Command, candidates: &[CString], step: Option<u8>, er
         let message = format!("the working folder {cwd} cannot be entered: {reason}");
         return failure(FailureKind::ExecBadCwd, message);
     }
-    let (kind, message) = match error.raw_os_error().map(Errno::from_raw) {
-        Some(Errno::ENOENT) if exists(command, candidates) => (
+    let (kind, message) = match error {
+        Errno::ENOENT if exists(command, candidates) => (
             FailureKind::ExecBadFormat,
             format!("the interpreter or loader that {shown} asks for does not exist"),
         ),
-        Some(Errno::ENOENT | Errno::ENOTDIR) => {
+        Errno::ENOENT | Errno::ENOTDIR => {
             (FailureKind::ExecNotFound, format!("program {shown} does not exist in the sandbox"))
         }
-        Some(Errno::EACCES | Errno::EPERM) => {
+        Errno::EACCES | Errno::EPERM => {
             (FailureKind::ExecNotExecutable, format!("program {shown} may not be executed"))
         }
-        Some(Errno::ENOEXEC | Errno::ELIBBAD) => {
+        Errno::ENOEXEC | Errno::ELIBBAD => {
             (FailureKind::ExecBadFormat, format!("program {shown} is in a format the kernel does not know"))
         }
-        Some(Errno::E2BIG) => (
+        Errno::E2BIG => (
             FailureKind::ExecTooBig,
             "arguments and environment are too large for the kernel (128 KiB each, about 2 MiB together): \
              pass large data through standard input or a file"
                 .to_owned(),
         ),
-        Some(Errno::EAGAIN | Errno::ENOMEM | Errno::EMFILE | Errno::ENFILE) => {
-            (FailureKind::ExecNoResources, format!("the sandbox has no room for another process: {error}"))
+        Errno::EAGAIN | Errno::ENOMEM | Errno::EMFILE | Errno::ENFILE => {
+            (FailureKind::ExecNoResources, format!("the sandbox has no room for another process: {reason}"))
         }
-        _ => (FailureKind::ExecNotExecutable, format!("program {shown} cannot be executed: {error}")),
+        _ => (FailureKind::ExecNotExecutable, format!("program {shown} cannot be executed: {reason}")),
     };
     failure(kind, message)
 }

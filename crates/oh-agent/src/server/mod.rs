@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `serve` | the first process: listens, ends everything when told to or when its time is over |
 //! | `identity` | who may connect |
+//! | `transport` | the bytes a client speaks through |
 //! | `connection` | one client's session: handshake, frames, open channels |
 //! | `agent` | what all sessions share |
 //! | `commands` | the commands there are, and who has their streams |
@@ -12,6 +13,7 @@
 //! | `pump` | bytes between it, its spools and its channel |
 //! | `supervise` | the process between agent and command: owns its children, kills them |
 //! | `launch`, `user`, `terminal` | how it starts the command |
+//! | `supervisors` | the agent's end of it; those without a command wait for the next |
 //! | `control` | what agent and supervisor say to each other |
 //! | `reaper` | children that nobody else waits for |
 //! | `tree` | finding and signalling descendants |
@@ -37,7 +39,9 @@ mod reaper;
 mod serve;
 mod spool;
 mod supervise;
+mod supervisors;
 mod terminal;
+mod transport;
 mod tree;
 mod user;
 

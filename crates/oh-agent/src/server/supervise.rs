@@ -1,27 +1,26 @@
-//! The process between agent and command: one for each command.
+//! The process between agent and command: one for each command that runs.
 //!
 //! It is a subreaper, so every orphan among the command's descendants becomes its child, whatever session or group it
-//! moved to, and killing the command is signalling its descendants until none is left. It lives until then. It blocks
-//! every signal it can and gets its orders over a socket, its standard input.
+//! moved to, and killing the command is signalling its descendants until none is left. Then it waits for another command,
+//! unless it had to kill. It blocks every signal it can and gets its orders over a socket, its standard input.
 
-use std::cell::Cell;
 use std::io::{self, IoSliceMut};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use nix::libc::{self, rusage};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl;
-use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, killpg, pthread_sigmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 use nix::sys::time::{TimeVal, TimeValLike};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-use super::control::{self, FromSupervisor, Launch, Status, ToSupervisor};
+use super::control::{self, FromSupervisor, LENGTH, Launch, Status, ToSupervisor};
 use super::{launch, tree};
 use crate::protocol::ChildrenUsage;
 
@@ -32,7 +31,7 @@ const KILL_AGAIN: Duration = Duration::from_millis(20);
 /// How long it tries to kill what does not die.
 const GIVE_UP: Duration = Duration::from_secs(5);
 
-/// Runs one command for the agent.
+/// Runs commands for the agent, one after the other.
 ///
 /// # Errors
 /// In words, when it was not started by an agent.
@@ -47,48 +46,68 @@ pub fn supervise() -> Result<(), String> {
             .map_err(|e| e.to_string())?;
     pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None).map_err(|e| e.to_string())?;
 
-    let (launch, streams) = receive(&socket).map_err(|e| format!("no command was sent: {e}"))?;
-    let child = match launch::launch(launch, streams) {
-        Ok(child) => child,
-        Err(failure) => return say(&socket, &FromSupervisor::StartFailed(failure)),
-    };
-    say(&socket, &FromSupervisor::Started { pid: child.id() })?;
-    let main = Pid::from_raw(child.id().cast_signed());
-    Supervisor { socket, signals, main, running: Cell::new(true), killing: None, deaf: false }.run()
+    while let Some((launch, streams)) = receive(&socket).map_err(|e| format!("no command was sent: {e}"))? {
+        let main = match launch::launch(launch, streams) {
+            Ok(main) => main,
+            Err(failure) => {
+                say(&socket, &FromSupervisor::StartFailed(failure))?;
+                continue;
+            }
+        };
+        say(&socket, &FromSupervisor::Started { pid: main.as_raw().cast_unsigned() })?;
+        let mut supervisor = Supervisor {
+            socket: &socket,
+            signals: &signals,
+            main,
+            running: true,
+            children: ChildrenUsage::default(),
+            killing: None,
+            deaf: false,
+        };
+        supervisor.run()?;
+        if supervisor.killing.is_some() || supervisor.deaf {
+            break;
+        }
+    }
+    Ok(())
 }
 
 fn say(socket: &UnixStream, message: &FromSupervisor) -> Result<(), String> {
     control::write(socket, message).map_err(|e| format!("the agent is gone: {e}"))
 }
 
-/// The command, and its three standard streams.
-fn receive(socket: &UnixStream) -> io::Result<(Launch, [OwnedFd; 3])> {
-    let mut length = [0; 4];
-    let mut space = nix::cmsg_space!([std::os::fd::RawFd; 3]);
-    let mut parts = [IoSliceMut::new(&mut length)];
-    let message =
-        recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC)?;
-    let mut streams = Vec::new();
-    for part in message.cmsgs()? {
-        if let ControlMessageOwned::ScmRights(fds) = part {
-            streams.extend(fds.into_iter().map(own));
+/// The next command, and its three standard streams; `None` when the agent has no other.
+fn receive(socket: &UnixStream) -> io::Result<Option<(Launch, [OwnedFd; 3])>> {
+    loop {
+        let mut length = [0; LENGTH];
+        let mut space = nix::cmsg_space!([std::os::fd::RawFd; 3]);
+        let mut parts = [IoSliceMut::new(&mut length)];
+        let message =
+            recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC)?;
+        let mut streams = Vec::new();
+        for part in message.cmsgs()? {
+            if let ControlMessageOwned::ScmRights(fds) = part {
+                streams.extend(fds.into_iter().map(own));
+            }
         }
-    }
-    let received = message.bytes;
-    let streams = streams.try_into().map_err(|_| io::Error::other("three streams are needed"))?;
-    if received != length.len() {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
-    match control::read_body(socket, length)? {
-        ToSupervisor::Start(launch) => Ok((launch, streams)),
-        ToSupervisor::Kill { .. } | ToSupervisor::Signal(_) => {
-            Err(io::Error::other("the first message is no command"))
+        match message.bytes {
+            0 => return Ok(None),
+            LENGTH => {}
+            _ => return Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+        match control::read_body(socket, length)? {
+            ToSupervisor::Start(launch) => {
+                let streams = streams.try_into().map_err(|_| io::Error::other("three streams are needed"))?;
+                return Ok(Some((launch, streams)));
+            }
+            // To the command before, which has ended meanwhile.
+            ToSupervisor::Kill { .. } | ToSupervisor::Signal(_) => {}
         }
     }
 }
 
 #[expect(unsafe_code, reason = "the kernel hands over descriptors as numbers")]
-fn own(fd: std::os::fd::RawFd) -> OwnedFd {
+pub(super) fn own(fd: std::os::fd::RawFd) -> OwnedFd {
     // SAFETY: recvmsg has just made this descriptor for us, and nobody else knows its number.
     unsafe { std::os::fd::FromRawFd::from_raw_fd(fd) }
 }
@@ -108,15 +127,30 @@ pub(super) fn keep_descriptors_from_children() -> io::Result<()> {
     Ok(())
 }
 
-/// Of the command and of its descendants, as far as they ended and their parents looked.
-fn usage() -> ChildrenUsage {
-    let Ok(usage) = getrusage(UsageWho::RUSAGE_CHILDREN) else { return ChildrenUsage::default() };
-    let micros = |time: TimeVal| u64::try_from(time.num_microseconds()).unwrap_or_default();
-    ChildrenUsage {
-        user_us: micros(usage.user_time()),
-        system_us: micros(usage.system_time()),
-        max_rss: u64::try_from(usage.max_rss()).unwrap_or_default() * 1024,
-    }
+/// A child that ended, how, and what it and those it waited for used; `None` when none has.
+#[expect(unsafe_code, reason = "there is no safe way to learn what one child used")]
+fn reaped() -> nix::Result<Option<(Pid, Status, rusage)>> {
+    let mut status = 0;
+    let mut usage = MaybeUninit::<rusage>::zeroed();
+    // SAFETY: both pointers are valid for the call.
+    let pid = unsafe { libc::wait4(-1, &raw mut status, libc::WNOHANG, usage.as_mut_ptr()) };
+    // SAFETY: all zero is a valid value, and so is what the kernel writes.
+    let usage = unsafe { usage.assume_init() };
+    let pid = Errno::result(pid)?;
+    let status = if libc::WIFEXITED(status) {
+        Status::Exited(libc::WEXITSTATUS(status))
+    } else {
+        Status::Signaled(libc::WTERMSIG(status))
+    };
+    Ok((pid != 0).then_some((Pid::from_raw(pid), status, usage)))
+}
+
+fn add(all: &mut ChildrenUsage, one: &rusage) {
+    let micros =
+        |time: libc::timeval| u64::try_from(TimeVal::from(time).num_microseconds()).unwrap_or_default();
+    all.user_us += micros(one.ru_utime);
+    all.system_us += micros(one.ru_stime);
+    all.max_rss = all.max_rss.max(u64::try_from(one.ru_maxrss).unwrap_or_default() * 1024);
 }
 
 struct Killing {
@@ -124,19 +158,22 @@ struct Killing {
     gives_up: Instant,
 }
 
-struct Supervisor {
-    socket: UnixStream,
-    signals: SignalFd,
+/// One command's.
+struct Supervisor<'a> {
+    socket: &'a UnixStream,
+    signals: &'a SignalFd,
     main: Pid,
     /// The command itself has not been reaped.
-    running: Cell<bool>,
+    running: bool,
+    /// Of the command and of its descendants, as far as they ended and their parents looked.
+    children: ChildrenUsage,
     killing: Option<Killing>,
     /// The agent's end is closed: no more orders come.
     deaf: bool,
 }
 
-impl Supervisor {
-    fn run(mut self) -> Result<(), String> {
+impl Supervisor<'_> {
+    fn run(&mut self) -> Result<(), String> {
         while self.reap()? {
             if let Some(killing) = &self.killing
                 && Instant::now() >= killing.grace_ends
@@ -154,23 +191,22 @@ impl Supervisor {
     }
 
     fn drained(&self, leaked: Vec<u32>) -> Result<(), String> {
-        say(&self.socket, &FromSupervisor::Drained { leaked, children: usage() })
+        say(self.socket, &FromSupervisor::Drained { leaked, children: self.children })
     }
 
     /// Takes every child that ended; false when none is left.
-    fn reap(&self) -> Result<bool, String> {
+    fn reap(&mut self) -> Result<bool, String> {
         loop {
-            let status = match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-                Ok(WaitStatus::Exited(pid, code)) if pid == self.main => Status::Exited(code),
-                Ok(WaitStatus::Signaled(pid, signal, _)) if pid == self.main => {
-                    Status::Signaled(signal as i32)
-                }
-                Ok(WaitStatus::StillAlive) => return Ok(true),
-                Ok(_) | Err(Errno::EINTR) => continue,
+            let (pid, status, usage) = match reaped() {
+                Ok(Some(ended)) => ended,
+                Ok(None) => return Ok(true),
                 Err(_) => return Ok(false),
             };
-            self.running.set(false);
-            say(&self.socket, &FromSupervisor::Exited(status, usage()))?;
+            add(&mut self.children, &usage);
+            if pid == self.main {
+                self.running = false;
+                say(self.socket, &FromSupervisor::Exited(status, self.children))?;
+            }
         }
     }
 
@@ -195,7 +231,7 @@ impl Supervisor {
         let ordered = fds[1].any().unwrap_or(false) && !self.deaf;
         while let Ok(Some(_)) = self.signals.read_signal() {}
         if ordered {
-            match control::read(&self.socket) {
+            match control::read(self.socket) {
                 Ok(ToSupervisor::Kill { grace_ms }) => self.kill(Duration::from_millis(grace_ms)),
                 Ok(ToSupervisor::Signal(signal)) => self.signal(signal),
                 Ok(ToSupervisor::Start(_)) | Err(_) => self.deaf = true,
@@ -206,7 +242,7 @@ impl Supervisor {
 
     /// To the command and what it started in its group; its number means nobody else as long as it was not reaped.
     fn signal(&self, signal: i32) {
-        if self.running.get()
+        if self.running
             && let Ok(signal) = Signal::try_from(signal)
         {
             // It may have ended, or be another user's whom we may not signal.

@@ -10,9 +10,9 @@ use tokio::io::{AsyncWriteExt, copy};
 
 use crate::Outcome;
 use crate::peer::{self, Bed, Engine};
-use crate::result::{Table, Times};
+use crate::table::{Row, Table, Times};
 
-const BYTES: u64 = 256 << 20;
+pub(crate) const BYTES: u64 = 256 << 20;
 const ROUNDS: usize = 3;
 const INSIDE: &str = "/testbed/bench-file";
 
@@ -22,9 +22,9 @@ pub(crate) async fn measure(bed: &Bed, table: &mut Table) -> Outcome {
     random(&source)?;
     let [source, target] = [&source, &target].map(|path| path.to_string_lossy().into_owned());
     let inside = format!("{}:{INSIDE}", bed.name);
-    let (engine, mut rows) = (bed.engine, Vec::new());
+    let engine = bed.engine;
     for into in [true, false] {
-        let [mut ours, mut tool, mut kube, mut floor] = std::array::from_fn(|_| Times::default());
+        let [mut ours, mut tool, mut kube, mut cat_time] = std::array::from_fn(|_| Times::default());
         for _ in 0..ROUNDS {
             let pair = if into { [&source, &inside] } else { [&inside, &target] };
             // The file is there for the way out: `cp` would ask otherwise.
@@ -32,20 +32,20 @@ pub(crate) async fn measure(bed: &Bed, table: &mut Table) -> Outcome {
             ours.add(timed(oh.arg("cp").args(pair), &source, &target, into)?);
             let host = if into { &source } else { &target };
             tool.add(timed(&mut bed.cp(host, INSIDE, into), &source, &target, into)?);
-            floor.add(cat(bed, host, into)?);
-            if let Some(time) = pipes(bed, host, into).await {
-                kube.add(time?);
+            cat_time.add(cat(bed, host, into)?);
+            if engine == Engine::K8s {
+                kube.add(pipes(bed, host, into).await?);
             }
         }
-        let mut peers = vec![(engine.cp(), tool.percentile(50))];
+        let mut peers = vec![(engine.cp(), tool)];
         if engine == Engine::K8s {
-            peers.push(("kube-rs exec", kube.percentile(50)));
+            peers.push(("kube-rs exec", kube));
         }
-        peers.push(("floor: cat", floor.percentile(50)));
-        rows.push((if into { "copy_in" } else { "copy_out" }, ours.percentile(50), peers));
-    }
-    for (what, ours, peers) in rows {
-        table.speeds(engine.name(), what, BYTES, ours, &peers);
+        peers.push(("cat in the tool's exec", cat_time));
+        let metric = if into { "copy_in_mb_per_s" } else { "copy_out_mb_per_s" };
+        for (peer, theirs) in peers {
+            table.add(Row::new(engine.name(), metric, speed(&ours), peer, speed(&theirs)));
+        }
     }
     Ok(())
 }
@@ -77,33 +77,35 @@ fn cat(bed: &Bed, host: &str, into: bool) -> Outcome<Duration> {
 }
 
 /// The same through the pipes of kube's own exec.
-async fn pipes(bed: &Bed, host: &str, into: bool) -> Option<Outcome<Duration>> {
+async fn pipes(bed: &Bed, host: &str, into: bool) -> Outcome<Duration> {
     // Without an end of input, which old servers cannot be told, it has to know when it has all.
     let script = if into { format!("head -c {BYTES} > {INSIDE}") } else { format!("cat {INSIDE}") };
     let started = Instant::now();
-    let process = bed.kube_process(&["sh", "-c", &script], into).await?;
-    let run = async {
-        let mut process = process?;
-        if into {
-            let mut input = process.stdin().ok_or("no input")?;
-            copy(&mut tokio::fs::File::open(host).await?, &mut input).await?;
-            input.flush().await?;
-            process.take_status().ok_or("no status")?.await.ok_or("no status came")?;
-        } else {
-            let mut output = process.stdout().ok_or("no output")?;
-            let copied = copy(&mut output, &mut tokio::fs::File::create(host).await?).await?;
-            if copied != BYTES {
-                return Err(format!("kube's exec copied {copied} bytes").into());
-            }
+    let mut process = bed.kube_process(&["sh", "-c", &script], into).await?;
+    if into {
+        let mut input = process.stdin().ok_or("no input")?;
+        copy(&mut tokio::fs::File::open(host).await?, &mut input).await?;
+        input.flush().await?;
+        process.take_status().ok_or("no status")?.await.ok_or("no status came")?;
+    } else {
+        let mut output = process.stdout().ok_or("no output")?;
+        let copied = copy(&mut output, &mut tokio::fs::File::create(host).await?).await?;
+        if copied != BYTES {
+            return Err(format!("kube's exec copied {copied} bytes").into());
         }
-        let took = started.elapsed();
-        process.abort();
-        Ok(took)
-    };
-    Some(run.await)
+    }
+    let took = started.elapsed();
+    process.abort();
+    Ok(took)
 }
 
-fn random(path: &Path) -> Outcome {
+/// In 10⁶ bytes a second.
+#[expect(clippy::cast_precision_loss, reason = "a speed of three digits")]
+fn speed(times: &Times) -> f64 {
+    BYTES as f64 / 1e6 / times.percentile(50).as_secs_f64()
+}
+
+pub(crate) fn random(path: &Path) -> Outcome {
     let mut source = File::open("/dev/urandom")?.take(BYTES);
     std::io::copy(&mut source, &mut File::create(path)?)?;
     Ok(())

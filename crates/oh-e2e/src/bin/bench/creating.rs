@@ -6,15 +6,15 @@ use std::time::{Duration, Instant};
 use oh_runtime::{CommandSpec, Runtime, SandboxExt, SandboxSpec};
 
 use crate::peer::{self, Engine};
-use crate::result::{Table, Times};
-use crate::{IMAGE, Outcome};
+use crate::table::{Row, Table, Times};
+use crate::{IMAGE, Outcome, Specs};
 
 const ROUNDS: usize = 5;
 
 pub(crate) async fn measure(
     engine: Engine,
     runtime: &Runtime,
-    spec: &dyn Fn(&str) -> SandboxSpec,
+    spec: Specs<'_>,
     table: &mut Table,
 ) -> Outcome {
     let (mut ours, mut theirs) = (Times::default(), Times::default());
@@ -26,12 +26,8 @@ pub(crate) async fn measure(
         Engine::Docker => "docker run, exec",
         Engine::K8s => "kubectl run, wait, exec",
     };
-    table.times(
-        engine.name(),
-        "create_to_first_command",
-        ours.percentile(50),
-        &[(peer, theirs.percentile(50))],
-    );
+    let what = "create_to_first_command";
+    table.add(Row::times(engine.name(), what, ours.percentile(50), peer, theirs.percentile(50)));
     Ok(())
 }
 

@@ -1,87 +1,94 @@
 //! `true`, over and over.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::time::{Duration, Instant};
 
 use oh_runtime::{CommandSpec, End, Sandbox, SandboxExt};
 
 use crate::Outcome;
-use crate::peer::{self, Bed};
-use crate::result::{Table, Times};
+use crate::floor::{self, Floor};
+use crate::peer::{self, Bed, Engine};
+use crate::python::Python;
+use crate::table::{Row, Table, Times};
 
-/// The least that is possible: a shell that is there already forks once for each line it reads.
-const FLOOR: &str = "while read -r line; do /bin/true; echo; done";
+const TOOL: f64 = 1.0 / 40.0;
+const FLOOR: f64 = 1.5;
+const TAIL: f64 = 10.0;
 
-pub(crate) async fn measure(bed: &Bed, sandbox: &dyn Sandbox, runs: usize, table: &mut Table) -> Outcome {
+pub(crate) async fn measure(
+    bed: &Bed,
+    sandbox: &dyn Sandbox,
+    runs: usize,
+    python: &Result<String, String>,
+    table: &mut Table,
+) -> Outcome {
     let engine = bed.engine;
-    let [mut warm, mut cold, mut tool, mut kube, mut floor] = std::array::from_fn(|_| Times::default());
-    let mut bare = Bare::start(bed)?;
-    // In turn, so that whatever else the machine does falls on all of them.
-    for _ in 0..runs {
-        warm.add(ours(sandbox).await?);
+    let [mut warm, mut least, mut cold, mut tool, mut kube, mut by_python] =
+        std::array::from_fn(|_| Times::default());
+    let mut floor = Floor::open(bed).await?;
+    let mut client = match python {
+        Ok(interpreter) if engine == Engine::K8s => Some(Python::start(interpreter, bed)?),
+        _ => None,
+    };
+    // In turn, so that whatever else the machine does falls on all of them; ours and the floor side by side, and neither
+    // always first.
+    for run in 0..runs {
+        if run % 2 == 0 {
+            warm.add(ours(sandbox).await?);
+            least.add(floor.round().await?);
+        } else {
+            least.add(floor.round().await?);
+            warm.add(ours(sandbox).await?);
+        }
         cold.add(peer::time(peer::oh(engine)?.args(["exec", &bed.name, "--", "true"]))?);
         tool.add(peer::time(&mut bed.exec(false, &["true"]))?);
-        if let Some(time) = bed.kube_exec().await {
-            kube.add(time?);
+        if engine == Engine::K8s {
+            kube.add(bed.kube_exec().await?);
         }
-        floor.add(bare.round()?);
+        if let Some(client) = &mut client {
+            by_python.add(client.exec()?);
+        }
     }
-    bare.end()?;
+    if let Some(client) = client {
+        client.end()?;
+    }
+    let at = |times: &Times, percent| times.percentile(percent);
     for percent in [50, 99] {
-        let mut peers = vec![(engine.exec(), tool.percentile(percent))];
-        if engine == peer::Engine::K8s {
-            peers.push(("kube-rs exec", kube.percentile(percent)));
+        let what = format!("exec_warm_p{percent}");
+        let row = |peer, theirs: &Times| {
+            Row::times(engine.name(), &what, at(&warm, percent), peer, at(theirs, percent))
+        };
+        let (tool_row, floor_row) = (row(engine.exec(), &tool), row(floor::NAME, &least));
+        if percent == 50 {
+            table.add(tool_row.at_most(TOOL));
+            table.add(floor_row.at_most(FLOOR));
+        } else {
+            table.add(tool_row);
+            table.add(floor_row);
+            table.add(
+                Row::times(engine.name(), &what, at(&warm, percent), "its own p50", at(&warm, 50))
+                    .at_most(TAIL),
+            );
         }
-        table.times(engine.name(), &format!("exec_cold_p{percent}"), cold.percentile(percent), &peers[..1]);
-        peers.push(("floor: sh forks", floor.percentile(percent)));
-        table.times(engine.name(), &format!("exec_warm_p{percent}"), warm.percentile(percent), &peers);
+        if engine == Engine::K8s {
+            table.add(row("kube-rs exec", &kube));
+            table.add(match python {
+                Ok(_) => row("python client", &by_python),
+                Err(why) => Row::skipped(engine.name(), format!("{what}_ms"), "python client", why),
+            });
+        }
+        let what = format!("exec_cold_p{percent}");
+        table.add(Row::times(engine.name(), what, at(&cold, percent), engine.exec(), at(&tool, percent)));
     }
     Ok(())
 }
 
-async fn ours(sandbox: &dyn Sandbox) -> Outcome<Duration> {
+/// One `true` through the sandbox's open stream.
+pub(crate) async fn ours(sandbox: &dyn Sandbox) -> Outcome<Duration> {
     let started = Instant::now();
     let output = sandbox.run(CommandSpec::new(["true"])).await?;
     let took = started.elapsed();
     match output.finished.end {
         End::Exited(0) => Ok(took),
         end => Err(format!("true {end}").into()),
-    }
-}
-
-/// A shell behind one open exec of the engine's tool.
-struct Bare {
-    child: Child,
-    input: ChildStdin,
-    output: BufReader<ChildStdout>,
-}
-
-impl Bare {
-    fn start(bed: &Bed) -> Outcome<Self> {
-        let mut command = bed.exec(true, &["sh", "-c", FLOOR]);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-        let input = child.stdin.take().ok_or("no input")?;
-        let output = BufReader::new(child.stdout.take().ok_or("no output")?);
-        let mut bare = Self { child, input, output };
-        // The first answer is the connection's, too.
-        bare.round()?;
-        Ok(bare)
-    }
-
-    fn round(&mut self) -> Outcome<Duration> {
-        let started = Instant::now();
-        self.input.write_all(b"\n")?;
-        let mut line = String::new();
-        if self.output.read_line(&mut line)? == 0 {
-            return Err("the shell of the floor ended".into());
-        }
-        Ok(started.elapsed())
-    }
-
-    fn end(mut self) -> Outcome {
-        drop(self.input);
-        self.child.wait()?;
-        Ok(())
     }
 }

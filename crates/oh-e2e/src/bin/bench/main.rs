@@ -3,9 +3,14 @@
 
 mod copying;
 mod creating;
+mod crowd;
 mod executing;
+mod fairness;
+mod floor;
+mod memory;
 mod peer;
-mod result;
+mod python;
+mod table;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -14,9 +19,9 @@ use oh_config::Overrides;
 use oh_runtime::{RunId, Runtime, SandboxExt, SandboxName, SandboxSpec};
 
 use peer::Engine;
-use result::Table;
+use table::Table;
 
-const USAGE: &str = "usage: bench RUNS JSON-FILE|- BACKEND…";
+const USAGE: &str = "usage: bench RUNS JSON-FILE|- PYTHON|skip:REASON BACKEND…";
 const IMAGE: &str = "oh-test:1";
 /// The sandbox ends by itself after this long when the bench was killed.
 const TTL: Duration = Duration::from_secs(60 * 60);
@@ -24,15 +29,22 @@ const TTL: Duration = Duration::from_secs(60 * 60);
 /// A measurement that cannot be had, and why.
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
+/// What a sandbox for one measurement is made from.
+type Specs<'a> = &'a (dyn Fn(&str) -> SandboxSpec + Sync);
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let (runs, json, backends) = match arguments.as_slice() {
-        [runs, json, backends @ ..] if !backends.is_empty() => match runs.parse::<usize>() {
-            Ok(runs) if runs > 0 => (runs, json, backends),
+    let (runs, json, python, backends) = match arguments.as_slice() {
+        [runs, json, python, backends @ ..] if !backends.is_empty() => match runs.parse::<usize>() {
+            Ok(runs) if runs > 0 => (runs, json, python, backends),
             _ => return fail(&format!("{runs:?} is no number of runs\n{USAGE}")),
         },
         _ => return fail(USAGE),
+    };
+    let python = match python.strip_prefix("skip:") {
+        Some(reason) => Err(reason.to_owned()),
+        None => Ok(python.clone()),
     };
     let mut table = Table::default();
     let mut failed = false;
@@ -41,18 +53,22 @@ async fn main() -> ExitCode {
             return fail(&format!("nothing is known to compare {name} with: docker and k8s are\n{USAGE}"));
         };
         // What was measured before is worth having.
-        if let Err(error) = measure(engine, runs, &mut table).await {
+        if let Err(error) = measure(engine, runs, &python, &mut table).await {
             eprintln!("{name}: {error}");
             failed = true;
         }
     }
-    println!("{table}");
+    anstream::println!("{table}");
     if json != "-"
         && let Err(error) = std::fs::write(json, table.json())
     {
         return fail(&format!("failed to write {json}: {error}"));
     }
-    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    match table.missed() {
+        0 if !failed => ExitCode::SUCCESS,
+        0 => ExitCode::FAILURE,
+        missed => fail(&format!("targets missed: {missed}")),
+    }
 }
 
 fn fail(message: &str) -> ExitCode {
@@ -60,7 +76,7 @@ fn fail(message: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
-async fn measure(engine: Engine, runs: usize, table: &mut Table) -> Outcome {
+async fn measure(engine: Engine, runs: usize, python: &Result<String, String>, table: &mut Table) -> Outcome {
     let overrides = Overrides::new()
         .set("runtime", "bench", Some(engine.name()))
         .set("resources.cpu", "bench", Some("0.1"))
@@ -78,11 +94,14 @@ async fn measure(engine: Engine, runs: usize, table: &mut Table) -> Outcome {
     let measured = async {
         sandbox.run(oh_runtime::CommandSpec::new(["true"])).await?;
         let bed = peer::Bed::new(engine, name).await?;
-        executing::measure(&bed, &*sandbox, runs, table).await?;
-        copying::measure(&bed, table).await?;
-        creating::measure(engine, &runtime, &spec, table).await
+        executing::measure(&bed, &*sandbox, runs, python, table).await?;
+        fairness::measure(engine, &*sandbox, table).await?;
+        copying::measure(&bed, table).await
     };
     let measured = measured.await;
     sandbox.close().await?;
-    measured
+    measured?;
+    memory::measure(engine, &runtime, &spec, table).await?;
+    crowd::measure(engine, &runtime, &spec, table).await?;
+    creating::measure(engine, &runtime, &spec, table).await
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
-use kube::api::AttachParams;
+use kube::api::{AttachParams, AttachedProcess};
 
 use crate::Outcome;
 
@@ -68,13 +68,16 @@ impl Engine {
     }
 }
 
+/// A sandbox's container in its Pod.
+pub(crate) const CONTAINER: &str = "sandbox";
+
 /// One sandbox, and the ways into it.
 pub(crate) struct Bed {
     pub(crate) engine: Engine,
     /// The sandbox's name: the Pod's, and what `oh` takes.
     pub(crate) name: String,
     /// What the tool calls it.
-    target: String,
+    pub(crate) target: String,
     pods: Option<Api<Pod>>,
 }
 
@@ -103,7 +106,7 @@ impl Bed {
         command.arg(&self.target);
         if self.engine == Engine::K8s {
             // Or it says which container it chose.
-            command.args(["-c", "sandbox", "--"]);
+            command.args(["-c", CONTAINER, "--"]);
         }
         command.args(argv);
         command
@@ -118,31 +121,27 @@ impl Bed {
         command
     }
 
-    /// `true` by kube's own exec. None where the engine is not Kubernetes.
-    pub(crate) async fn kube_exec(&self) -> Option<Outcome<Duration>> {
-        let pods = self.pods.as_ref()?;
+    /// The cluster's Pods, by kube.
+    pub(crate) fn pods(&self) -> Outcome<&Api<Pod>> {
+        Ok(self.pods.as_ref().ok_or("the engine is no Kubernetes cluster")?)
+    }
+
+    /// `true` by kube's own exec.
+    pub(crate) async fn kube_exec(&self) -> Outcome<Duration> {
         let started = Instant::now();
-        let run = async {
-            let mut process = pods.exec(&self.name, ["true"], &AttachParams::default().stderr(false)).await?;
-            let status = process.take_status().ok_or("no status")?.await.ok_or("no status came")?;
-            process.join().await?;
-            match status.status.as_deref() {
-                Some("Success") => Ok(started.elapsed()),
-                other => Err(format!("kube's exec ended with {other:?}").into()),
-            }
-        };
-        Some(run.await)
+        let mut process = self.kube_process(&["true"], false).await?;
+        let status = process.take_status().ok_or("no status")?.await.ok_or("no status came")?;
+        process.join().await?;
+        match status.status.as_deref() {
+            Some("Success") => Ok(started.elapsed()),
+            other => Err(format!("kube's exec ended with {other:?}").into()),
+        }
     }
 
     /// `argv` by kube's own exec, for its pipes.
-    pub(crate) async fn kube_process(
-        &self,
-        argv: &[&str],
-        stdin: bool,
-    ) -> Option<Outcome<kube::api::AttachedProcess>> {
-        let pods = self.pods.as_ref()?;
-        let params = AttachParams::default().stdin(stdin).stderr(false);
-        Some(pods.exec(&self.name, argv.iter().copied(), &params).await.map_err(Into::into))
+    pub(crate) async fn kube_process(&self, argv: &[&str], stdin: bool) -> Outcome<AttachedProcess> {
+        let params = AttachParams::default().container(CONTAINER).stdin(stdin).stderr(false);
+        Ok(self.pods()?.exec(&self.name, argv.iter().copied(), &params).await?)
     }
 }
 
