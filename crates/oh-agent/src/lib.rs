@@ -11,7 +11,9 @@
 
 pub mod protocol;
 
+#[cfg(any(feature = "client", feature = "server"))]
 mod flow;
+#[cfg(any(feature = "client", feature = "server"))]
 mod wire;
 
 #[cfg(feature = "client")]
