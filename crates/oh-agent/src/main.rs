@@ -7,17 +7,14 @@ use std::time::Duration;
 
 use oh_agent::server::{self, ServeOptions};
 
-const USAGE: &str = "usage: oh-agent serve NAME TTL_SECONDS [--socket PATH] | bridge NAME | --version";
+const USAGE: &str =
+    "usage: oh-agent serve NAME TTL_SECONDS [--lease SECONDS] [--socket PATH] | bridge NAME | --version";
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(|argument| argument.to_str().unwrap_or_default()).collect();
     let result = match words.as_slice() {
-        ["serve", name, ttl, rest @ ..] => match (ttl.parse(), rest) {
-            (Ok(seconds), []) => serve(name, seconds, None),
-            (Ok(seconds), ["--socket", _]) => serve(name, seconds, arguments.last().map(PathBuf::from)),
-            _ => Err(USAGE.to_owned()),
-        },
+        ["serve", name, ttl, ..] => options(name, ttl, &arguments[3..]).and_then(|o| server::serve(&o)),
         ["bridge", name] => server::bridge(name),
         ["supervise"] => server::supervise(),
         ["--version"] => {
@@ -35,6 +32,17 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve(name: &str, ttl_seconds: u64, socket: Option<PathBuf>) -> Result<(), String> {
-    server::serve(&ServeOptions { name: name.to_owned(), ttl: Duration::from_secs(ttl_seconds), socket })
+fn options(name: &str, ttl: &str, rest: &[OsString]) -> Result<ServeOptions, String> {
+    let seconds = |text: &str| text.parse().map(Duration::from_secs).map_err(|_| USAGE.to_owned());
+    let mut options = ServeOptions { name: name.to_owned(), ttl: seconds(ttl)?, lease: None, socket: None };
+    for option in rest.chunks(2) {
+        match option {
+            [name, value] if name == "--lease" => {
+                options.lease = Some(seconds(value.to_str().unwrap_or_default())?);
+            }
+            [name, value] if name == "--socket" => options.socket = Some(PathBuf::from(value)),
+            _ => return Err(USAGE.to_owned()),
+        }
+    }
+    Ok(options)
 }

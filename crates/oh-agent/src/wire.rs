@@ -2,11 +2,13 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::{Buf, Bytes, BytesMut};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 use crate::protocol::frame::{self, Decoder, Frame, FrameError, HEADER};
 use crate::protocol::{self, KEPT, PREAMBLE, RECEIPT_EVERY};
@@ -17,6 +19,9 @@ const BULK_QUEUE: usize = 4;
 const WRITE_BATCH: usize = 64 * 1024;
 /// Most bytes kept with messages, which are not held back: who lets it come to that receives nothing.
 const KEPT_WITH_MESSAGES: usize = 8 * KEPT;
+/// Messages that wait to be sent before an end should stop to take more that have to be answered.
+#[cfg(feature = "server")]
+const BACKLOG: usize = 16 * 1024;
 /// Longest first message of a stream.
 const MAX_GREETING: usize = 1024;
 
@@ -32,6 +37,21 @@ pub(crate) struct Closed;
 pub(crate) struct Sender {
     control: mpsc::UnboundedSender<(u32, Vec<u8>)>,
     bulk: mpsc::Sender<Bulk>,
+    backlog: Arc<Backlog>,
+}
+
+/// How many messages wait to be sent.
+#[derive(Debug, Default)]
+struct Backlog {
+    messages: AtomicUsize,
+    less: Notify,
+}
+
+impl Backlog {
+    fn taken(&self) {
+        self.messages.fetch_sub(1, Ordering::Relaxed);
+        self.less.notify_waiters();
+    }
 }
 
 #[derive(Debug)]
@@ -43,7 +63,20 @@ enum Bulk {
 impl Sender {
     pub(crate) fn message(&self, channel: u32, message: &impl Serialize) -> Result<(), Closed> {
         let body = protocol::encode(message).map_err(|_| Closed)?;
+        self.backlog.messages.fetch_add(1, Ordering::Relaxed);
         self.control.send((channel, body)).map_err(|_| Closed)
+    }
+
+    /// Waits until not too many messages wait.
+    #[cfg(feature = "server")]
+    pub(crate) async fn relieved(&self) {
+        loop {
+            let less = self.backlog.less.notified();
+            if self.backlog.messages.load(Ordering::Relaxed) < BACKLOG {
+                return;
+            }
+            less.await;
+        }
     }
 
     pub(crate) async fn data(&self, channel: u32, stream: u8, bytes: Bytes) -> Result<(), Closed> {
@@ -61,12 +94,17 @@ impl Sender {
 pub(crate) struct WeakSender {
     control: mpsc::WeakUnboundedSender<(u32, Vec<u8>)>,
     bulk: mpsc::WeakSender<Bulk>,
+    backlog: Arc<Backlog>,
 }
 
 #[cfg(feature = "client")]
 impl Sender {
     pub(crate) fn downgrade(&self) -> WeakSender {
-        WeakSender { control: self.control.downgrade(), bulk: self.bulk.downgrade() }
+        WeakSender {
+            control: self.control.downgrade(),
+            bulk: self.bulk.downgrade(),
+            backlog: Arc::clone(&self.backlog),
+        }
     }
 }
 
@@ -74,7 +112,11 @@ impl Sender {
 impl WeakSender {
     /// `None` when nobody sends any more.
     pub(crate) fn upgrade(&self) -> Option<Sender> {
-        Some(Sender { control: self.control.upgrade()?, bulk: self.bulk.upgrade()? })
+        Some(Sender {
+            control: self.control.upgrade()?,
+            bulk: self.bulk.upgrade()?,
+            backlog: Arc::clone(&self.backlog),
+        })
     }
 }
 
@@ -83,6 +125,7 @@ impl WeakSender {
 pub(crate) struct Outgoing {
     control: mpsc::UnboundedReceiver<(u32, Vec<u8>)>,
     bulk: mpsc::Receiver<Bulk>,
+    backlog: Arc<Backlog>,
     /// What the other end has of ours, as it says.
     receipts: watch::Receiver<u64>,
     /// What it may not have, in order.
@@ -108,9 +151,18 @@ pub(crate) fn outgoing() -> (Sender, Outgoing, Receipts) {
     let (control_sender, control) = mpsc::unbounded_channel();
     let (bulk_sender, bulk) = mpsc::channel(BULK_QUEUE);
     let (receipts_sender, receipts) = watch::channel(0);
-    let outgoing =
-        Outgoing { control, bulk, receipts, kept: VecDeque::new(), before: 0, kept_bytes: 0, untouched: 0 };
-    (Sender { control: control_sender, bulk: bulk_sender }, outgoing, Receipts(receipts_sender))
+    let backlog = Arc::<Backlog>::default();
+    let outgoing = Outgoing {
+        control,
+        bulk,
+        backlog: Arc::clone(&backlog),
+        receipts,
+        kept: VecDeque::new(),
+        before: 0,
+        kept_bytes: 0,
+        untouched: 0,
+    };
+    (Sender { control: control_sender, bulk: bulk_sender, backlog }, outgoing, Receipts(receipts_sender))
 }
 
 impl Outgoing {
@@ -188,13 +240,17 @@ impl Outgoing {
                     continue;
                 }
                 message = self.control.recv() => match message {
-                    Some(message) => put_message(&mut buffer, &message)?,
+                    Some(message) => {
+                        self.backlog.taken();
+                        put_message(&mut buffer, &message)?;
+                    }
                     None => over = true,
                 },
                 Some(bulk) = self.bulk.recv(), if self.kept_bytes < KEPT => put_bulk(&mut buffer, bulk),
             }
             while buffer.len() < WRITE_BATCH || over {
                 if let Ok(message) = self.control.try_recv() {
+                    self.backlog.taken();
                     put_message(&mut buffer, &message)?;
                 } else if (over || self.kept_bytes < KEPT)
                     && let Ok(bulk) = self.bulk.try_recv()

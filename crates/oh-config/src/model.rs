@@ -67,6 +67,9 @@ pub struct SandboxConfig {
     /// It ends by itself after this time; more than nothing.
     #[serde(deserialize_with = "units::positive_duration")]
     pub ttl: Duration,
+    /// One made for one command or an evaluation ends when nobody has been connected for this long; more than nothing.
+    #[serde(deserialize_with = "units::positive_duration")]
+    pub lease: Duration,
     /// Longest time for getting the image and for the sandbox to be ready; more than nothing.
     #[serde(deserialize_with = "units::positive_duration")]
     pub start_timeout: Duration,
@@ -87,6 +90,7 @@ impl fmt::Debug for SandboxConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SandboxConfig")
             .field("ttl", &self.ttl)
+            .field("lease", &self.lease)
             .field("start_timeout", &self.start_timeout)
             .field("grace", &self.grace)
             .field("user", &self.user)

@@ -31,10 +31,16 @@ impl std::fmt::Debug for AgentPayload {
     }
 }
 
-/// The sandbox's first process: serves until it is told to stop, or for `ttl`.
+/// The sandbox's first process: serves until it is told to stop, or for `ttl`, or until nobody has been connected for
+/// `lease`. `address` is the sandbox's name, or what the backend takes in its place.
 #[must_use]
-pub fn serve_argv(sandbox: &SandboxName, ttl: Duration) -> Vec<OsString> {
-    [AGENT_PATH, "serve", sandbox.as_str(), &ttl.as_secs().max(1).to_string()].map(OsString::from).to_vec()
+pub fn serve_argv(address: &str, ttl: Duration, lease: Option<Duration>) -> Vec<OsString> {
+    let seconds = |time: Duration| time.as_secs().max(1).to_string();
+    let mut argv = [AGENT_PATH, "serve", address, &seconds(ttl)].map(OsString::from).to_vec();
+    if let Some(lease) = lease {
+        argv.extend(["--lease".into(), seconds(lease).into()]);
+    }
+    argv
 }
 
 /// What a container runtime executes in a running sandbox to reach its agent: connects standard input and output to

@@ -66,6 +66,9 @@ pub struct SandboxSpec {
     pub user: Option<String>,
     /// After this long it ends by itself, whatever became of its maker.
     pub ttl: Duration,
+    /// It ends by itself when no client has been connected for this long; `None` when it may be left alone. A
+    /// [`Sandbox`](crate::Sandbox) stays connected from its first use until it is dropped.
+    pub lease: Option<Duration>,
 }
 
 impl SandboxSpec {
@@ -82,11 +85,12 @@ impl SandboxSpec {
             resources: Resources::default(),
             user: None,
             ttl,
+            lease: None,
         }
     }
 
-    /// Hex digest of everything that makes two sandboxes different. The time to live is not part of it: asking
-    /// again later is still asking for the same.
+    /// Hex digest of everything that makes two sandboxes different. The time to live and the lease are not part of it:
+    /// asking again later is still asking for the same.
     #[must_use]
     pub fn digest(&self) -> String {
         let mut hash = Sha256::new();
@@ -142,6 +146,7 @@ impl std::fmt::Debug for SandboxSpec {
             .field("resources", &self.resources)
             .field("user", &self.user)
             .field("ttl", &self.ttl)
+            .field("lease", &self.lease)
             .finish()
     }
 }

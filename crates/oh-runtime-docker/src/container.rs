@@ -31,7 +31,7 @@ pub(crate) fn body(
     let mounts = spec.mounts.iter().map(|mount| bind(mount).map_err(bad));
     let mounts: Vec<Mount> =
         std::iter::once(Ok(payload::mount(agent, true))).chain(mounts).collect::<Result<_>>()?;
-    let argv = serve_argv(&spec.name, spec.ttl);
+    let argv = serve_argv(spec.name.as_str(), spec.ttl, spec.lease);
     Ok(ContainerCreateBody {
         image: Some(spec.image.clone()),
         user: spec.user.clone(),

@@ -13,7 +13,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 use oci_spec::distribution::Reference;
 use oh_runtime_api::{
     AGENT_DIR, AGENT_PATH, AgentPayload, Error, ErrorKind, Incarnation, Resources, Result, SandboxName,
-    SandboxSpec,
+    SandboxSpec, serve_argv,
 };
 
 use crate::config::{K8sConfig, Toleration};
@@ -68,18 +68,11 @@ pub(crate) fn pod(
         vec![LOADER.to_owned()],
         vec![mount("oh-load", LOAD_DIR, true), mount("oh-agent", AGENT_DIR, false)],
     );
+    let serve = serve_argv(&address(&spec.name, &format!("$({UID})")), spec.ttl, spec.lease);
+    let serve = serve.into_iter().map(|word| word.to_string_lossy().into_owned());
     let sandbox = Container {
         env: Some(environment(spec).map_err(invalid)?),
-        ..container(
-            SANDBOX,
-            vec![
-                AGENT_PATH.to_owned(),
-                "serve".to_owned(),
-                address(&spec.name, &format!("$({UID})")),
-                spec.ttl.as_secs().max(1).to_string(),
-            ],
-            vec![mount("oh-agent", AGENT_DIR, true)],
-        )
+        ..container(SANDBOX, serve.collect(), vec![mount("oh-agent", AGENT_DIR, true)])
     };
     let names = |names: &[String]| {
         let references = names.iter().map(|name| LocalObjectReference { name: name.clone() });

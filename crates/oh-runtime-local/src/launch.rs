@@ -40,7 +40,7 @@ pub(crate) fn argv(instance: &Instance, script: &Path, spec: &SandboxSpec) -> Ve
         let access = if mount.read_only { "ro" } else { "rw" };
         argv.extend([mount.source.clone().into(), mount.target.clone().into(), access.into()]);
     }
-    argv.extend(serve_argv(&spec.name, spec.ttl));
+    argv.extend(serve_argv(spec.name.as_str(), spec.ttl, spec.lease));
     argv.extend(["--socket".into(), format!("{AGENT_DIR}/{SOCKET}").into()]);
     argv
 }

@@ -72,6 +72,7 @@ pub(crate) fn defaults(config: &Config) -> Defaults {
     Defaults {
         owner: config.owner.clone(),
         ttl: sandbox.ttl,
+        lease: sandbox.lease,
         resources: Resources {
             cpu: resources.cpu,
             memory: resources.memory,

@@ -30,6 +30,8 @@ pub struct Defaults {
     pub owner: String,
     /// How long they live.
     pub ttl: Duration,
+    /// How long those live whose user is gone; see [`Runtime::lease`].
+    pub lease: Duration,
     /// How much they get.
     pub resources: Resources,
     /// Environment of every command.
@@ -48,6 +50,7 @@ impl fmt::Debug for Defaults {
         f.debug_struct("Defaults")
             .field("owner", &self.owner)
             .field("ttl", &self.ttl)
+            .field("lease", &self.lease)
             .field("resources", &self.resources)
             .field("env", &self.env.keys().collect::<Vec<_>>())
             .field("mounts", &self.mounts)
@@ -116,10 +119,18 @@ impl Runtime {
         &self.defaults.owner
     }
 
+    /// The lease for sandboxes that are of no use without whoever makes them. A specification has none until it is given
+    /// one.
+    #[must_use]
+    pub fn lease(&self) -> Duration {
+        self.defaults.lease
+    }
+
     /// A specification with the configuration's defaults.
     #[must_use]
     pub fn spec(&self, name: SandboxName, image: &str) -> SandboxSpec {
-        let Defaults { owner, ttl, resources, env, mounts, user, start_timeout: _ } = &*self.defaults;
+        let Defaults { owner, ttl, lease: _, resources, env, mounts, user, start_timeout: _ } =
+            &*self.defaults;
         SandboxSpec {
             resources: *resources,
             env: env.clone(),

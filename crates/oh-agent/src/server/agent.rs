@@ -2,7 +2,11 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::time::Duration;
 
+use tokio::sync::watch;
+
+use super::awake::unbroken;
 use super::commands::Commands;
 use super::connection::Sessions;
 use super::reaper::Reaper;
@@ -18,6 +22,8 @@ pub(super) struct Agent {
     pub(super) commands: Commands,
     pub(super) idle: Idle,
     pub(super) room: Rc<Room>,
+    /// Streams of clients, as far as is known.
+    pub(super) streams: watch::Sender<usize>,
     /// What every command gets, before its own.
     pub(super) environment: Vec<(Vec<u8>, Vec<u8>)>,
     sequence: Cell<u64>,
@@ -32,6 +38,7 @@ impl Agent {
             commands: Commands::default(),
             idle: Idle::default(),
             room: Rc::default(),
+            streams: watch::channel(0).0,
             environment,
             sequence: Cell::new(0),
         }
@@ -41,5 +48,17 @@ impl Agent {
     pub(super) fn next_sequence(&self) -> u64 {
         self.sequence.set(self.sequence.get() + 1);
         self.sequence.get()
+    }
+
+    /// Waits until no client has had a stream for this long.
+    pub(super) async fn abandoned(&self, lease: Duration) {
+        let mut streams = self.streams.subscribe();
+        // The sender is our own: it is not gone.
+        while streams.wait_for(|count| *count == 0).await.is_ok() {
+            tokio::select! {
+                () = unbroken(lease) => return,
+                _ = streams.wait_for(|count| *count > 0) => {}
+            }
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -13,9 +14,10 @@ use nix::unistd::pipe2;
 use tokio::io::AsyncWriteExt;
 use tokio::net::unix::pipe;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{sleep_until, timeout};
+use tokio::time::timeout;
 
 use super::agent::Agent;
+use super::awake::awake_for;
 use super::cgroup::Counts;
 use super::commands::Entry;
 use super::connection::Order;
@@ -217,6 +219,16 @@ struct Limits {
     begun: Instant,
 }
 
+impl Limits {
+    /// Waits until the command's time is over; for ever when it has no limit.
+    async fn over(&self) {
+        match self.timeout {
+            Some(timeout) => awake_for(timeout.saturating_sub(self.begun.elapsed())).await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
 /// How a command ended.
 struct Over {
     end: WireEnd,
@@ -230,7 +242,7 @@ async fn watch_over(
     limits: &Limits,
     orders: &mut mpsc::Receiver<Order>,
 ) -> Result<Over, Failure> {
-    let deadline = limits.timeout.and_then(|timeout| limits.begun.checked_add(timeout));
+    let mut time_over = std::pin::pin!(limits.over());
     let (mut read, mut write) = running.supervisor.socket.split();
     let asked = loop {
         tokio::select! {
@@ -241,7 +253,7 @@ async fn watch_over(
                 }
                 _ => break None,
             },
-            () = until(deadline) => break Some(WireEnd::TimedOut),
+            () = &mut time_over => break Some(WireEnd::TimedOut),
             order = next(orders) => match order {
                 Order::Signal(signal) => {
                     let message = ToSupervisor::Signal(signal);
@@ -255,7 +267,7 @@ async fn watch_over(
     };
     match asked {
         Some(end) => kill(running, limits.grace, end).await,
-        None => without_supervisor(running, deadline, orders).await,
+        None => without_supervisor(running, time_over, orders).await,
     }
 }
 
@@ -270,13 +282,6 @@ async fn next(orders: &mut mpsc::Receiver<Order>) -> Order {
 /// Waits until the command is cancelled.
 async fn cancelled(orders: &mut mpsc::Receiver<Order>) {
     while !matches!(next(orders).await, Order::Cancel) {}
-}
-
-async fn until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => sleep_until(deadline.into()).await,
-        None => std::future::pending().await,
-    }
 }
 
 const fn end_of(status: Status) -> WireEnd {
@@ -314,7 +319,7 @@ async fn kill(running: &mut Running, grace: Duration, end: WireEnd) -> Result<Ov
 /// Its supervisor was killed from inside. The command is our child now, and its end comes to the reaper.
 async fn without_supervisor(
     running: &mut Running,
-    deadline: Option<Instant>,
+    mut time_over: Pin<&mut impl Future<Output = ()>>,
     orders: &mut mpsc::Receiver<Order>,
 ) -> Result<Over, Failure> {
     let mut killed = None;
@@ -333,7 +338,7 @@ async fn without_supervisor(
         tokio::select! {
             _ = running.status.changed() => continue,
             () = tokio::time::sleep(LOOK_AFTER) => {}
-            () = until(deadline), if killed.is_none() => killed = Some(WireEnd::TimedOut),
+            () = &mut time_over, if killed.is_none() => killed = Some(WireEnd::TimedOut),
             () = cancelled(orders), if killed.is_none() => killed = Some(WireEnd::Cancelled),
         }
         if killed.is_some() {

@@ -6,10 +6,11 @@ use std::rc::Rc;
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use super::agent::Agent;
+use super::awake::unbroken;
 use super::{archive, commands, files, log, transport};
 use crate::flow::{self, Dialect, Feed, Gate, Inlet, Outlet};
 use crate::protocol::frame::Frame;
@@ -142,6 +143,22 @@ fn hello(agent: &Agent, received: Option<u64>) -> Vec<u8> {
     wire::greeting(&FromAgent::Hello(hello)).map(Vec::from).unwrap_or_default()
 }
 
+/// A stream, as long as it lasts.
+struct Counted<'a>(&'a watch::Sender<usize>);
+
+impl<'a> Counted<'a> {
+    fn new(count: &'a watch::Sender<usize>) -> Self {
+        count.send_modify(|count| *count += 1);
+        Self(count)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
+}
+
 /// Why a stream is read no more.
 enum Stop {
     /// It broke: the client may come back on another one.
@@ -168,6 +185,7 @@ async fn run(agent: Rc<Agent>, id: u128, mut arrivals: mpsc::UnboundedReceiver<A
         if !DEDUPLICATES {
             session.incoming = Incoming::default();
         }
+        let counted = Counted::new(&agent.streams);
         if !outgoing.rewind(received) {
             log("closed a connection: the client claims what cannot be");
             break;
@@ -192,7 +210,11 @@ async fn run(agent: Rc<Agent>, id: u128, mut arrivals: mpsc::UnboundedReceiver<A
             }
         }
         drop((read, write));
-        next = timeout(PARK, arrivals.recv()).await.ok().flatten();
+        drop(counted);
+        next = tokio::select! {
+            newer = arrivals.recv() => newer,
+            () = unbroken(PARK) => None,
+        };
     }
     agent.sessions.0.borrow_mut().remove(&id);
     // Commands learn from this that nobody listens, and go on.
@@ -212,6 +234,10 @@ impl Session {
     /// Reads one of its streams. May be dropped and called again.
     async fn read(&mut self, stream: &mut transport::Read) -> Stop {
         loop {
+            // Who asks without listening to the answers is not asked on.
+            if timeout(SILENCE, self.sender.relieved()).await.is_err() {
+                return Stop::Broke;
+            }
             let frame = match timeout(SILENCE, self.incoming.next(stream)).await {
                 Ok(Ok(Some(frame))) => frame,
                 Ok(Ok(None) | Err(ReadError::Io(_))) | Err(_) => return Stop::Broke,
@@ -267,11 +293,16 @@ impl Session {
 fn steer(slots: &Slots, channel: u32, message: &ToAgent) -> Result<(), String> {
     let slots = slots.borrow();
     let Some(slot) = slots.get(&channel) else { return Ok(()) };
+    let gate = |stream| if stream == ERROR { &slot.error } else { &slot.output };
     let order = match *message {
-        ToAgent::Ack { stream: OUTPUT, offset } => return Ok(slot.output.ack(offset)),
-        ToAgent::Ack { stream: ERROR, offset } => return Ok(slot.error.ack(offset)),
-        ToAgent::Discard { stream: OUTPUT } => return Ok(slot.output.discard()),
-        ToAgent::Discard { stream: ERROR } => return Ok(slot.error.discard()),
+        ToAgent::Ack { stream, offset } => {
+            gate(stream).ack(offset);
+            return Ok(());
+        }
+        ToAgent::Discard { stream } => {
+            gate(stream).discard();
+            return Ok(());
+        }
         ToAgent::Cancel => Order::Cancel,
         ToAgent::Signal(signal) => Order::Signal(signal),
         ToAgent::Resize(size) => Order::Resize(size),

@@ -18,6 +18,7 @@
 //! | `reaper` | children that nobody else waits for |
 //! | `tree` | finding and signalling descendants |
 //! | `files`, `archive` | reading, writing, listing; tar streams in and out |
+//! | `awake` | waiting, though clocks jump |
 //! | `cgroup` | what the kernel counts for the whole sandbox |
 //! | `bridge` | what a container runtime executes to reach the agent |
 //!
@@ -25,6 +26,7 @@
 
 mod agent;
 mod archive;
+mod awake;
 mod bridge;
 mod cgroup;
 mod command;

@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
 use super::agent::Agent;
+use super::awake::awake_for;
 use super::{bridge, connection, identity, log, supervise};
 
 /// Between SIGTERM and SIGKILL when the whole sandbox ends.
@@ -33,6 +34,8 @@ pub struct ServeOptions {
     pub name: String,
     /// After this long it ends.
     pub ttl: Duration,
+    /// When no client has had a stream for this long, it ends.
+    pub lease: Option<Duration>,
     /// Listen on this file instead of the abstract address.
     pub socket: Option<PathBuf>,
 }
@@ -98,7 +101,13 @@ async fn run(
     let listener = UnixListener::from_std(listener)?;
     let mut signals = watch_signals(signals);
     log(&format!("serving {:?} for at most {} s", options.name, options.ttl.as_secs()));
-    let mut time_over = std::pin::pin!(tokio::time::sleep(options.ttl));
+    let mut time_over = std::pin::pin!(awake_for(options.ttl));
+    let mut abandoned = std::pin::pin!(async {
+        match options.lease {
+            Some(lease) => agent.abandoned(lease).await,
+            None => std::future::pending().await,
+        }
+    });
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
@@ -120,6 +129,7 @@ async fn run(
                 None => return Err(io::Error::other("signals cannot be received")),
             },
             () = &mut time_over => return Ok("its time to live is over"),
+            () = &mut abandoned => return Ok("its lease is over: no client has been connected for so long"),
         }
     }
 }

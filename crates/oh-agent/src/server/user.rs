@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     const PASSWD: &str = "root:x:0:0:root:/root:/bin/bash\n\n# nobody\nbroken\n\
-                          ann:x:1000:100::/home/ann:/bin/sh\nbob:x:7:8:::\n";
+                          ann:x:1000:100::/var/ann:/bin/sh\nbob:x:7:8:::\n";
     const GROUP: &str =
         "root:x:0:\nusers:x:100:ann\nvideo:x:44:bob,ann\naudio:x:29:annette\nwheel:x:10:ann\n";
 

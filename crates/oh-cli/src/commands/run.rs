@@ -97,6 +97,7 @@ fn spec(runtime: &Runtime, args: &Args) -> Result<SandboxSpec> {
     spec.run.clone_from(&args.run_id);
     spec.user = args.user.clone().or(spec.user);
     spec.ttl = args.ttl.unwrap_or(spec.ttl);
+    spec.lease = (!args.keep).then(|| runtime.lease());
     Ok(spec)
 }
 

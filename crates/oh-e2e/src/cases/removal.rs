@@ -30,6 +30,7 @@ pub(super) fn cases() -> Vec<Case> {
         case!(removing_a_run_touches_no_other),
         case!(it_ends_by_itself_when_its_time_is_over),
         case!(the_end_of_its_time_is_no_exit_code),
+        case!(it_ends_when_nobody_has_been_connected_for_its_lease),
         case!(only_own_and_expired_sandboxes_are_reaped),
     ]
 }
@@ -149,6 +150,28 @@ async fn the_end_of_its_time_is_no_exit_code(cx: &Context) -> CaseResult {
     let mut process = sandbox.start(CommandSpec::shell("trap 'exit 0' TERM; sleep 600 & wait")).await?;
     let error = refused(within(SHORT + SOON, "the command", process.wait()).await?, ENDED)?;
     equal("outcome", &error.outcome(), &Outcome::Unknown)
+}
+
+async fn it_ends_when_nobody_has_been_connected_for_its_lease(cx: &Context) -> CaseResult {
+    const LEASE: Duration = Duration::from_secs(4);
+    let leased = || -> CaseResult<_> { Ok(SandboxSpec { lease: Some(LEASE), ..cx.spec()? }) };
+    let used = cx.runtime()?.create(&leased()?).await?;
+    let (left, name) = {
+        let left = cx.another_runtime().await?.create(&leased()?).await?;
+        // What runs is no reason to stay: nobody is there to hear of it.
+        left.start(CommandSpec::new(["sleep", "600"])).await?;
+        let name = left.incarnation().name.clone();
+        (left.incarnation().clone(), name)
+    };
+    until_within(SHORT + SOON, "the abandoned sandbox to end", || async {
+        let listed = cx.runtime()?.list(&Selector::name(name.clone())).await?;
+        Ok(listed.iter().all(|info| info.state == SandboxState::Exited))
+    })
+    .await?;
+    cx.runtime()?.remove(&left).await?;
+    // Whoever is connected need not do anything for it.
+    tokio::time::sleep(LEASE * 2).await;
+    check(used.run(CommandSpec::new(["true"])).await?.finished.end.success(), "one in use has ended")
 }
 
 async fn only_own_and_expired_sandboxes_are_reaped(cx: &Context) -> CaseResult {

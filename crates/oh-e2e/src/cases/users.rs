@@ -55,14 +55,14 @@ async fn the_images_groups_are_the_users(cx: &Context) -> CaseResult {
     let sandbox = cx.fresh().await?;
     script(
         &*sandbox,
-        "echo 'ann:x:1234:100:Ann:/home/ann:/bin/bash' >>/etc/passwd; \
+        "echo 'ann:x:1234:100:Ann:/var/ann:/bin/bash' >>/etc/passwd; \
          printf 'one:x:5001:bob,ann\\ntwo:x:5002:annette\\nthree:x:5003:ann\\n' >>/etc/group",
     )
     .await?;
     let spec =
         CommandSpec::shell("id -un; id -G; echo $HOME; touch /tmp/hers; stat -c %u:%g /tmp/hers").user("ann");
     let said = succeeds(&*sandbox, spec).await?;
-    equal("ann", &said.as_str(), &"ann\n100 5001 5003\n/home/ann\n1234:100\n")
+    equal("ann", &said.as_str(), &"ann\n100 5001 5003\n/var/ann\n1234:100\n")
 }
 
 async fn a_group_can_be_given(cx: &Context) -> CaseResult {

@@ -61,6 +61,7 @@ pub(super) async fn evaluate(
     spec.run = Some(plan.run.clone());
     spec.instance = Some(job.instance.instance_id.clone());
     spec.user = spec.user.or_else(|| Some("root".to_owned()));
+    spec.lease = Some(runtime.lease());
 
     step("start");
     let sandbox = {

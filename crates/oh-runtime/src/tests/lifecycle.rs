@@ -18,6 +18,7 @@ fn runtime(fake: &Fake) -> Runtime {
     let defaults = Defaults {
         owner: "me".into(),
         ttl: Duration::from_secs(60),
+        lease: Duration::from_secs(900),
         resources: Resources { pids: 7, ..Resources::default() },
         env: BTreeMap::from([("TOKEN".into(), "s3cret".into())]),
         mounts: Vec::new(),
