@@ -46,7 +46,7 @@ async fn main() -> ExitCode {
     let (Some(plan), Ok(seed)) = (Plan::named(plan), seed.parse()) else { return fail(USAGE) };
     let engines: Option<Vec<Engine>> = backends.iter().map(|name| Engine::named(name)).collect();
     let Some(engines) = engines.filter(|engines| !engines.is_empty()) else { return fail(USAGE) };
-    let mut report = Report::new(seed);
+    let mut report = Report::new(seed, plan.commands);
     for engine in &engines {
         // What was found before is worth having.
         if let Err(error) = cut(*engine, &plan, engines.len(), seed, &mut report).await {
