@@ -85,7 +85,7 @@ impl Command {
         let mut value = self.number;
         for _ in 0..self.lines {
             value = value * FACTOR % MODULUS;
-            streams[usize::from(value % 3 == 0)].extend(format!("{value}\n").bytes());
+            streams[usize::from(value.is_multiple_of(3))].extend(format!("{value}\n").bytes());
         }
         streams
     }

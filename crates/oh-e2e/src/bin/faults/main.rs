@@ -154,8 +154,10 @@ async fn cut(engine: Engine, plan: &Plan, engines: usize, seed: u64, report: &mu
             report.phase(engine.name(), "copies", tally.counts(), 1);
             done?;
         }
-        let what = format!("{}: what is left", engine.name());
-        report.leaks(step(&what, leaks::after(engine.name(), &beds, before)).await?);
+        if plan.leaks {
+            let what = format!("{}: what is left", engine.name());
+            report.leaks(step(&what, leaks::after(engine.name(), &beds, before)).await?);
+        }
         Ok(())
     };
     let tried = tried.await;
