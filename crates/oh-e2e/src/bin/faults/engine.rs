@@ -56,7 +56,8 @@ impl Engine {
             .set("runtime", "the faults", Some(self.name()))
             // Many of them have to fit on a small machine.
             .set("resources.cpu", "the faults", Some("0.01"))
-            .set("resources.memory", "the faults", Some("128Mi"));
+            .set("resources.memory", "the faults", Some("128Mi"))
+            .set("resources.ephemeral_storage", "the faults", Some("100Mi"));
         for (key, value) in options {
             overrides = overrides.set(key, "the faults", Some(*value));
         }

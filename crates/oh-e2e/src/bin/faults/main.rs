@@ -46,7 +46,7 @@ async fn main() -> ExitCode {
     let (Some(plan), Ok(seed)) = (Plan::named(plan), seed.parse()) else { return fail(USAGE) };
     let engines: Option<Vec<Engine>> = backends.iter().map(|name| Engine::named(name)).collect();
     let Some(engines) = engines.filter(|engines| !engines.is_empty()) else { return fail(USAGE) };
-    let mut report = Report::new(seed);
+    let mut report = Report::new(seed, plan.commands);
     for engine in &engines {
         // What was found before is worth having.
         if let Err(error) = cut(*engine, &plan, engines.len(), seed, &mut report).await {
@@ -154,8 +154,10 @@ async fn cut(engine: Engine, plan: &Plan, engines: usize, seed: u64, report: &mu
             report.phase(engine.name(), "copies", tally.counts(), 1);
             done?;
         }
-        let what = format!("{}: what is left", engine.name());
-        report.leaks(step(&what, leaks::after(engine.name(), &beds, before)).await?);
+        if plan.leaks {
+            let what = format!("{}: what is left", engine.name());
+            report.leaks(step(&what, leaks::after(engine.name(), &beds, before)).await?);
+        }
         Ok(())
     };
     let tried = tried.await;

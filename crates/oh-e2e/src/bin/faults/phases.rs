@@ -13,7 +13,7 @@ use crate::proxy::{Cut, Gate};
 use crate::tally::Tally;
 
 /// Ordinary commands beside each that is cut.
-const COMPANIONS: usize = 3;
+const COMPANIONS: usize = 4;
 /// More than a client says unasked, less than half a request to start one of our commands.
 const OF_A_REQUEST: usize = 300;
 /// How long what is to be cut may take to come to the proxy.

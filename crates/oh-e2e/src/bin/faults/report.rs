@@ -25,6 +25,8 @@ struct Row {
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     seed: u64,
+    /// How many commands it needs to prove anything.
+    commands: usize,
     rows: Vec<Row>,
     leaks: Vec<Leaks>,
     /// Parts that could not be finished.
@@ -34,8 +36,8 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self { seed, ..Self::default() }
+    pub(crate) fn new(seed: u64, commands: usize) -> Self {
+        Self { seed, commands, ..Self::default() }
     }
 
     pub(crate) fn phase(&mut self, engine: &'static str, part: &str, counts: Counts, wanted: usize) {
@@ -74,8 +76,10 @@ impl Report {
 
     /// Whether everything was tried and nothing is wrong.
     pub(crate) fn is_good(&self) -> bool {
+        let total = self.total();
         let enough = self.rows.iter().all(|row| row.counts.cuts >= row.wanted);
-        enough && self.broken.is_empty() && self.total().mistakes() == 0 && self.leaked() == 0
+        let enough = enough && total.commands >= self.commands;
+        enough && self.broken.is_empty() && total.mistakes() == 0 && self.leaked() == 0
     }
 
     pub(crate) fn json(&self) -> serde_json::Value {
@@ -133,6 +137,9 @@ impl fmt::Display for Report {
         {
             writeln!(f, "{engine:<7} {part}: only {} of {wanted} cuts landed", counts.cuts)?;
         }
+        if self.total().commands < self.commands {
+            writeln!(f, "only {} of {} commands", self.total().commands, self.commands)?;
+        }
         for what in &self.broken {
             writeln!(f, "broken: {what}")?;
         }
@@ -156,12 +163,14 @@ mod tests {
     #[test]
     fn one_mistake_or_too_few_cuts_are_bad() {
         let good = Counts { cuts: 5, commands: 10, ..Counts::default() };
-        let mut report = Report::new(1);
+        let mut report = Report::new(1, 10);
         report.phase("docker", "mid-output", good, 5);
         assert!(report.is_good());
+        assert!(!Report { commands: 11, ..report }.is_good());
+        let mut report = Report::new(1, 10);
         report.phase("docker", "exit", Counts { cuts: 4, ..good }, 5);
         assert!(!report.is_good());
-        let mut report = Report::new(1);
+        let mut report = Report::new(1, 10);
         report.phase("docker", "exit", Counts { duplicates: 1, ..good }, 5);
         assert!(!report.is_good());
         let json = report.json();
