@@ -70,11 +70,16 @@ impl AsyncRead for Piped {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let read = Pin::new(&mut self.pipe).poll_read(cx, buffer);
-        // It says nothing more, so this is its end.
-        if read.is_pending() && self.bridge.poll_read_ready(cx).is_ready() {
-            return Poll::Ready(Ok(()));
+        if let read @ Poll::Ready(_) = Pin::new(&mut self.pipe).poll_read(cx, buffer) {
+            return read;
         }
-        read
+        // It says nothing more: whatever can be read is its end.
+        while self.bridge.poll_read_ready(cx)?.is_ready() {
+            match self.bridge.try_read(&mut [0]) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                _ => return Poll::Ready(Ok(())),
+            }
+        }
+        Poll::Pending
     }
 }
