@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
+use super::cgroup::Counters;
 use super::commands::Commands;
 use super::connection::Sessions;
 use super::reaper::Reaper;
@@ -18,6 +19,7 @@ pub(super) struct Agent {
     pub(super) commands: Commands,
     pub(super) idle: Idle,
     pub(super) room: Rc<Room>,
+    pub(super) counters: Counters,
     /// What every command gets, before its own.
     pub(super) environment: Vec<(Vec<u8>, Vec<u8>)>,
     sequence: Cell<u64>,
@@ -32,6 +34,7 @@ impl Agent {
             commands: Commands::default(),
             idle: Idle::default(),
             room: Rc::default(),
+            counters: Counters::open(),
             environment,
             sequence: Cell::new(0),
         }
