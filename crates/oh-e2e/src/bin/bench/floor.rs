@@ -25,7 +25,10 @@ const STDOUT: u8 = 1;
 /// Bytes before the payload of a frame of Docker's; the last four are its length.
 const HEADER: usize = 8;
 
-trait WebSocket: Stream<Item = Result<Message, Error>> + Sink<Message, Error = Error> + Unpin {}
+pub(crate) trait WebSocket:
+    Stream<Item = Result<Message, Error>> + Sink<Message, Error = Error> + Unpin
+{
+}
 
 impl<T: Stream<Item = Result<Message, Error>> + Sink<Message, Error = Error> + Unpin> WebSocket for T {}
 
