@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::awake::unbroken;
+use super::cgroup::Counters;
 use super::commands::Commands;
 use super::connection::Sessions;
 use super::reaper::Reaper;
@@ -24,6 +25,7 @@ pub(super) struct Agent {
     pub(super) room: Rc<Room>,
     /// Streams of clients, as far as is known.
     pub(super) streams: watch::Sender<usize>,
+    pub(super) counters: Counters,
     /// What every command gets, before its own.
     pub(super) environment: Vec<(Vec<u8>, Vec<u8>)>,
     sequence: Cell<u64>,
@@ -39,6 +41,7 @@ impl Agent {
             idle: Idle::default(),
             room: Rc::default(),
             streams: watch::channel(0).0,
+            counters: Counters::open(),
             environment,
             sequence: Cell::new(0),
         }

@@ -1,9 +1,35 @@
 //! What the kernel counts for the whole sandbox, as a container sees its own control group: v2, then v1.
 
-use std::fs;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 
 const MEMORY: [&str; 2] = ["/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control"];
 const CPU: [&str; 2] = ["/sys/fs/cgroup/cpu.stat", "/sys/fs/cgroup/cpu/cpu.stat"];
+/// More than such a file has.
+const SIZE: usize = 4096;
+
+/// The kernel's files, open: each command reads them twice.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    memory: Option<File>,
+    cpu: Option<File>,
+}
+
+impl Counters {
+    pub(super) fn open() -> Self {
+        let open = |files: [&str; 2]| files.iter().find_map(|file| File::open(file).ok());
+        Self { memory: open(MEMORY), cpu: open(CPU) }
+    }
+
+    pub(super) fn now(&self) -> Counts {
+        let count = |file: &Option<File>, parse: fn(&str) -> Option<u64>| {
+            let mut text = [0; SIZE];
+            let size = file.as_ref()?.read_at(&mut text, 0).ok()?;
+            parse(std::str::from_utf8(&text[..size]).ok()?)
+        };
+        Counts { oom_kills: count(&self.memory, oom_kills), throttled_us: count(&self.cpu, throttled_us) }
+    }
+}
 
 /// Counts at one moment; `None` where they cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,13 +41,6 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    pub(super) fn now() -> Self {
-        let read = |files: [&str; 2], parse: fn(&str) -> Option<u64>| {
-            files.iter().find_map(|file| parse(&fs::read_to_string(file).ok()?))
-        };
-        Self { oom_kills: read(MEMORY, oom_kills), throttled_us: read(CPU, throttled_us) }
-    }
-
     /// What came since `before`.
     pub(super) fn since(self, before: Self) -> Self {
         let difference =

@@ -134,7 +134,7 @@ async fn launch(agent: &Agent, spec: &Command) -> Result<(Running, Streams), Fai
 /// Starts a command. From then on it goes on by itself, whoever reads it.
 pub(super) async fn start(agent: &Rc<Agent>, spec: Command) -> Result<Rc<Entry>, Failure> {
     let begun = Instant::now();
-    let counts = Counts::now();
+    let counts = agent.counters.now();
     let (mut running, streams) = launch(agent, &spec).await?;
     let sequence = running.sequence;
     let program = spec.argv.first().cloned().unwrap_or_default();
@@ -176,7 +176,7 @@ pub(super) async fn start(agent: &Rc<Agent>, spec: Command) -> Result<Rc<Entry>,
         agent.reaper.forget(sequence);
         let wall = begun.elapsed();
         over.send_replace(true);
-        let counts = Counts::now().since(counts);
+        let counts = agent.counters.now().since(counts);
         let result = result.map(|Over { end, leaked, children }| EndReport {
             end: oom_verdict(end, counts),
             wall_us: micros(wall),

@@ -55,5 +55,5 @@ pub use supervise::supervise;
 fn log(line: &str) {
     use std::io::Write;
     // The log may be gone or full; the agent goes on.
-    let _ = writeln!(std::io::stderr().lock(), "oh-agent: {line}");
+    let _ = std::io::stderr().write_all(format!("oh-agent: {line}\n").as_bytes());
 }
