@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use oh_runtime_api::{Duplex, Error, ErrorKind, Outcome, Result};
 use tokio::io::AsyncWriteExt;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::protocol::{FromAgent, Hello, Join, ToAgent, VERSION, encode_preamble};
@@ -22,6 +23,10 @@ const GIVE_UP: Duration = Duration::from_secs(2 * 60);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// Longest pause of all.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+
+/// Sessions of this process that open another stream at the same time. Hundreds that lose theirs together, with the server
+/// behind them, would otherwise keep it from coming back.
+static LANE: Semaphore = Semaphore::const_new(16);
 
 /// Where a session gets another stream from when its own broke.
 #[async_trait]
@@ -102,7 +107,11 @@ pub(super) async fn rejoin(
             let hello = greet(&mut stream, Join { session, fresh: false, received }).await?;
             Ok::<_, Error>((stream, hello))
         };
-        match timeout(2 * HANDSHAKE, attempt).await {
+        // Its turn comes, however long the server is away: the semaphore is never closed.
+        let turn = LANE.acquire().await;
+        let attempted = timeout(2 * HANDSHAKE, attempt).await;
+        drop(turn);
+        match attempted {
             Ok(Ok((_, hello))) if hello.boot != boot => {
                 let reason = "its agent was started again meanwhile: what ran before is gone".to_owned();
                 return Err(Lost { kind: ErrorKind::Restarted, reason });

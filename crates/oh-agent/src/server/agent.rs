@@ -14,6 +14,9 @@ use super::reaper::Reaper;
 use super::spool::Room;
 use super::supervisors::Idle;
 
+/// How long the first client may take: making a sandbox does not end with its agent.
+const FIRST_CLIENT: Duration = Duration::from_secs(5 * 60);
+
 /// The agent's state.
 pub(super) struct Agent {
     /// Random per start.
@@ -53,9 +56,13 @@ impl Agent {
         self.sequence.get()
     }
 
-    /// Waits until no client has had a stream for this long.
+    /// Waits until no client has had a stream for this long; the first one may take its time to come.
     pub(super) async fn abandoned(&self, lease: Duration) {
         let mut streams = self.streams.subscribe();
+        tokio::select! {
+            () = unbroken(lease.max(FIRST_CLIENT)) => return,
+            _ = streams.wait_for(|count| *count > 0) => {}
+        }
         // The sender is our own: it is not gone.
         while streams.wait_for(|count| *count == 0).await.is_ok() {
             tokio::select! {
