@@ -12,20 +12,20 @@ const STEP: Duration = Duration::from_secs(5);
 /// Nobody is this late who is only busy.
 const JUMP: Duration = Duration::from_secs(30);
 
-/// Sleeps a part of `time`; `Err` when the clock jumped meanwhile.
-async fn step(time: Duration) -> Result<Duration, Duration> {
+/// Sleeps a part of `time` and returns how long that took; `None` when the clock jumped meanwhile.
+async fn step(time: Duration) -> Option<Duration> {
     let (started, part) = (Instant::now(), time.min(STEP));
     sleep(part).await;
     let passed = started.elapsed();
-    if passed < part + JUMP { Ok(passed) } else { Err(part) }
+    (passed < part + JUMP).then_some(passed)
 }
 
-/// Waits until the agent has been awake for this long: a jump of the clock is not counted.
+/// Waits until the agent has been awake for this long: a jump of the clock is not counted, and with it a few seconds
+/// before it.
 pub(super) async fn awake_for(time: Duration) {
     let mut left = time;
     while !left.is_zero() {
-        let (Ok(passed) | Err(passed)) = step(left).await;
-        left = left.saturating_sub(passed);
+        left = left.saturating_sub(step(left).await.unwrap_or_default());
     }
 }
 
@@ -34,8 +34,8 @@ pub(super) async fn unbroken(time: Duration) {
     let mut left = time;
     while !left.is_zero() {
         left = match step(left).await {
-            Ok(passed) => left.saturating_sub(passed),
-            Err(_) => time,
+            Some(passed) => left.saturating_sub(passed),
+            None => time,
         };
     }
 }
