@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use oh_runtime::{CommandSpec, End, ErrorKind, Outcome, Sandbox, SandboxExt};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
 use super::failures::{boot, has_its_own_processes, preamble, refused_version, still_answers};
 use crate::case::{AGENT_PROTECTED, Case, ISOLATED, case};
@@ -103,21 +103,23 @@ async fn killing_the_bridge_loses_nothing(cx: &Context) -> CaseResult {
                     for pid, parent in ours():\n        \
                         if parent == 0 and pid != 1: count += killed(pid)\n    \
                     print(line, end='', flush=True)\n\
-                sys.exit(9 if count >= 3 else 1)";
+                sys.exit(9 if count >= 5 else 1)";
     let mut killer = sandbox.start(python(kill).stdin()).await?;
     let mut stdin = killer.stdin.take().ok_or_else(|| Failure::new("it has no standard input"))?;
-    let mut said = String::new();
+    let stdout = killer.stdout.take().ok_or_else(|| Failure::new("it has no standard output"))?;
+    let mut stdout = BufReader::new(stdout);
     for number in 0..5 {
-        // Each line kills the stream it came over; the next one goes over another.
-        let line = format!("{number}\n");
+        // Each line kills the stream it came over; its echo comes over another.
+        let (line, mut said) = (format!("{number}\n"), String::new());
         stdin.write_all(line.as_bytes()).await?;
         stdin.flush().await?;
-        said += &line;
+        soon("the echo", stdout.read_line(&mut said)).await??;
+        equal("the echo", &said, &line)?;
         still_answers(&*sandbox, boot).await?;
     }
     stdin.shutdown().await?;
-    let output = soon("the output", read_all(killer.stdout.take())).await??;
-    equal("output", &String::from_utf8_lossy(&output).into_owned(), &said)?;
+    let rest = soon("the output", read_all(Some(stdout))).await??;
+    equal("the rest", &rest.len(), &0)?;
     equal("end", &soon("the killer", killer.wait()).await??.end, &End::Exited(9))
 }
 

@@ -106,8 +106,8 @@ async fn a_terminal_belongs_to_its_user(cx: &Context) -> CaseResult {
 
 async fn a_signal_reaches_the_command_and_its_group(cx: &Context) -> CaseResult {
     let sandbox = cx.shared().await?;
-    let wait = "(trap 'echo child; exit' USR1; echo ready; while :; do sleep 0.05; done) & \
-                trap 'wait; echo parent; exit 4' USR1; wait";
+    let wait = "trap 'wait; echo parent; exit 4' USR1; \
+                (trap 'echo child; exit' USR1; echo ready; while :; do sleep 0.05; done) & wait";
     let mut process = sandbox.start(CommandSpec::shell(wait).timeout(Duration::from_secs(30))).await?;
     let mut stdout = output_of(&mut process)?;
     until_word(&mut stdout, "ready").await?;
