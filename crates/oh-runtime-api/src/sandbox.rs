@@ -190,6 +190,10 @@ pub trait Sandbox: Debug + Display + Send + Sync + 'static {
     /// The `Transfer…` kinds; what came before the failure stays.
     async fn unpack(&self, path: &Path, tar: BoxRead) -> Result<u64>;
 
+    /// Says goodbye to the agent, so that it knows of every end that was fetched before this process ends. Waits a moment at
+    /// most, and for nothing while something is open. The next request connects again.
+    async fn disconnect(&self);
+
     /// Removes the sandbox. Doing it twice is fine.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use oh_runtime_api::{
     ErrorKind, FileEntry, Incarnation, Offsets, Outcome, Process, Result, Sandbox,
 };
 use tokio::sync::Mutex;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::connection::Connection;
 use crate::trouble::{self, Fate};
@@ -23,6 +23,9 @@ const RECONNECT: Duration = Duration::from_secs(60);
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 /// Longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// How long saying goodbye may take.
+const GOODBYE: Duration = Duration::from_secs(2);
 
 /// Stands for a deadline the clock cannot hold.
 const FOR_EVER: Duration = Duration::from_secs(1 << 30);
@@ -205,6 +208,15 @@ impl Sandbox for Attached {
         let connection = self.connected().await?;
         let entries = connection.client().unpack(path, tar).await;
         connection.explained(entries).await
+    }
+
+    async fn disconnect(&self) {
+        let connection = self.current.lock().await.connection.take();
+        let over = connection.map(|connection| connection.client().over());
+        if let Some(over) = over {
+            // Whoever still has something open keeps the session.
+            let _ = timeout(GOODBYE, over).await;
+        }
     }
 
     async fn close(&self) -> Result<DeleteReport> {

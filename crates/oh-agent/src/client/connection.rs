@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use oh_runtime_api::{AgentInfo, Duplex, Error, ErrorKind, Outcome, Result};
 use tokio::io::ReadHalf;
 use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::convert;
@@ -81,6 +82,8 @@ pub(super) struct Connection {
     info: AgentInfo,
     sender: Sender,
     shared: Arc<Shared>,
+    /// Closes when nothing carries the session any more.
+    over: watch::Receiver<()>,
     next_channel: AtomicU32,
 }
 
@@ -167,13 +170,21 @@ impl Connection {
                 shared: Arc::clone(&shared),
             },
         };
-        tokio::spawn(driver.run(stream));
+        let (carried, over) = watch::channel(());
+        tokio::spawn(async move {
+            driver.run(stream).await;
+            drop(carried);
+        });
         let info = AgentInfo { boot: hello.boot, version: hello.version };
-        Ok(Self { info, sender, shared, next_channel: AtomicU32::new(1) })
+        Ok(Self { info, sender, shared, over, next_channel: AtomicU32::new(1) })
     }
 
     pub(super) fn info(&self) -> &AgentInfo {
         &self.info
+    }
+
+    pub(super) fn over(&self) -> watch::Receiver<()> {
+        self.over.clone()
     }
 
     pub(super) fn is_closed(&self) -> bool {

@@ -59,6 +59,13 @@ impl Client {
         self.connection.is_closed()
     }
 
+    /// Ready when the session is over and all that was said in it has left: soon after the last user of it is dropped.
+    pub fn over(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut over = self.connection.over();
+        // Nothing is ever sent: it ends when the sender is gone.
+        async move { while over.changed().await.is_ok() {} }
+    }
+
     /// See [`Sandbox::start`](oh_runtime_api::Sandbox::start).
     ///
     /// # Errors

@@ -104,6 +104,7 @@ pub(super) async fn exec(context: &Context, args: Args) -> Result<u8> {
     let spec = args.env.into_iter().fold(spec, |spec, (name, value)| spec.env(name, value));
     if args.detach {
         let id = sandbox.start(spec).await?.id.to_string();
+        sandbox.disconnect().await;
         if context.ui.json() {
             let name = args.name.as_str();
             context.ui.document(&json!({ "name": name, "id": sandbox.incarnation().uid, "command": id }))?;
@@ -112,7 +113,9 @@ pub(super) async fn exec(context: &Context, args: Args) -> Result<u8> {
         }
         return Ok(exit_code::OK);
     }
-    Ran::run(&*sandbox, spec, context.ui, &context.interrupt).await?.report(context.ui)
+    let ran = Ran::run(&*sandbox, spec, context.ui, &context.interrupt).await;
+    sandbox.disconnect().await;
+    ran?.report(context.ui)
 }
 
 async fn attach(context: &Context, sandbox: &dyn Sandbox, id: &str, known: Offsets) -> Result<u8> {
@@ -126,6 +129,7 @@ async fn attach(context: &Context, sandbox: &dyn Sandbox, id: &str, known: Offse
         }
     }
     let grace = context.config.sandbox.grace;
-    let ran = Ran::follow(sandbox, attached.process, grace, context.ui, &context.interrupt).await?;
-    ran.report(context.ui)
+    let ran = Ran::follow(sandbox, attached.process, grace, context.ui, &context.interrupt).await;
+    sandbox.disconnect().await;
+    ran?.report(context.ui)
 }

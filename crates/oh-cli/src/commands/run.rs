@@ -78,6 +78,7 @@ async fn run_fresh(context: &Context, runtime: &Runtime, spec: &SandboxSpec, arg
     let ran =
         Ran::run(&*sandbox, args.command.spec(context, args.argv), context.ui, &context.interrupt).await;
     if args.keep {
+        sandbox.disconnect().await;
         context.ui.note(&format!("oh: sandbox {} stays; `oh rm {}` removes it", spec.name, spec.name));
     } else {
         remove(context, &spec.name, sandbox.close()).await;

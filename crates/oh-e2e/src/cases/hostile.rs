@@ -224,6 +224,10 @@ impl Sandbox for Liar {
         self.real.unpack(path, tar).await
     }
 
+    async fn disconnect(&self) {
+        self.real.disconnect().await;
+    }
+
     async fn close(&self) -> Result<DeleteReport> {
         self.real.close().await
     }
