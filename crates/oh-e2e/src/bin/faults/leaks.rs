@@ -92,6 +92,11 @@ impl Leaks {
 
 /// The least there is for a moment: ends take their time.
 pub(crate) async fn before(beds: &[Bed]) -> Outcome<Census> {
+    // An agent keeps some supervisors for later commands: they are there from the start, and no leak.
+    for bed in beds {
+        let commands = (0..8).map(|_| script(&*bed.direct, "sleep 0.5"));
+        futures::future::try_join_all(commands).await.map_err(|error| error.to_string())?;
+    }
     let mut census = Census::take(beds).await?;
     for _ in 0..8 {
         sleep(LOOK).await;
