@@ -36,12 +36,16 @@ pub(crate) fn run(options: &Options<'_>) -> Result<()> {
     on(runtimes, options, &agent)
 }
 
-/// The same on engines that are there. It takes the build of the tests: nothing here is a matter of speed.
+/// The same on engines that are there. Only the whole run asks for speed: hundreds of sandboxes have to come back in a
+/// time. The short one takes the build of the tests.
 pub(crate) fn on(runtimes: &[Runtime], options: &Options<'_>, agent: &Path) -> Result<()> {
+    let (profile, folder) = if options.short { ("dev", "debug") } else { ("release", "release") };
     ui::step("The faults", || {
-        Cmd::new(&["cargo", "build", "-p", "oh-e2e", "--bin", "faults"]).dir(paths::root()).run()
+        Cmd::new(&["cargo", "build", "--profile", profile, "-p", "oh-e2e", "--bin", "faults"])
+            .dir(paths::root())
+            .run()
     })?;
-    let faults = Faults { program: paths::target()?.join("debug/faults"), runtimes, options };
+    let faults = Faults { program: paths::target()?.join(folder).join("faults"), runtimes, options };
     let json = options.json.map(std::path::absolute).transpose()?;
     let plan = if options.short { "short" } else { "full" };
     ui::step("Cuts and restarts", || faults.run(plan, agent, json.as_deref()))?;

@@ -12,6 +12,8 @@
 pub mod protocol;
 
 #[cfg(any(feature = "client", feature = "server"))]
+mod digest;
+#[cfg(any(feature = "client", feature = "server"))]
 mod flow;
 #[cfg(any(feature = "client", feature = "server"))]
 mod wire;

@@ -131,6 +131,7 @@ pub(crate) const OWN: &[Row] = &[
             ErrorKind::TransferDenied,
             ErrorKind::TransferNoSpace,
             ErrorKind::TransferUnsafe,
+            ErrorKind::TransferChecksum,
             ErrorKind::TransferFailed,
         ],
     ),

@@ -93,6 +93,8 @@ pub enum ErrorKind {
     TransferNoSpace,
     /// An archive holds what must not be unpacked.
     TransferUnsafe,
+    /// What arrived of a file or tree is not what was sent.
+    TransferChecksum,
     /// A file could not be read or written for another reason.
     TransferFailed,
     /// The configuration or the request cannot be right.
@@ -163,6 +165,7 @@ impl ErrorKind {
             Self::TransferDenied => "transfer_denied",
             Self::TransferNoSpace => "transfer_no_space",
             Self::TransferUnsafe => "transfer_unsafe",
+            Self::TransferChecksum => "transfer_checksum",
             Self::TransferFailed => "transfer_failed",
             Self::Config => "config",
             Self::Forbidden => "forbidden",
@@ -192,6 +195,7 @@ impl ErrorKind {
             | Self::Restarted
             | Self::Replaced
             | Self::TransferNoSpace
+            | Self::TransferChecksum
             | Self::Unavailable => Retry::Later,
             _ => Retry::Never,
         }

@@ -29,6 +29,7 @@
 //! | `copy`, `channel` | trees in and out |
 //! | `pack`, `unpack` | our side of a tar stream; what a sandbox sent is hostile |
 
+mod bulk;
 mod capture;
 mod channel;
 mod compose;

@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use oh_agent::client::{Client, Download};
 use oh_runtime_api::{
     AgentInfo, AttachedProcess, Backend, BoxRead, CommandId, CommandInfo, CommandSpec, DeleteReport, Error,
     ErrorKind, FileEntry, Incarnation, Offsets, Outcome, Process, Result, Sandbox,
@@ -14,6 +15,7 @@ use oh_runtime_api::{
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use crate::bulk::{LARGE, Upload};
 use crate::connection::Connection;
 use crate::trouble::{self, Fate};
 
@@ -34,22 +36,27 @@ const FOR_EVER: Duration = Duration::from_secs(1 << 30);
 pub(crate) struct Attached {
     backend: Arc<dyn Backend>,
     id: Incarnation,
-    current: Mutex<Current>,
+    current: Mutex<Option<Arc<Connection>>>,
+    /// For large transfers: whatever else is asked of the sandbox must not queue behind their bytes. Open while one
+    /// lasts.
+    bulk: Mutex<Weak<Connection>>,
+    /// The agent that answered first.
+    boot: OnceLock<u128>,
     /// Whether its agent ever answered anybody: what ended before was never ready.
     answered: AtomicBool,
-}
-
-#[derive(Default)]
-struct Current {
-    connection: Option<Arc<Connection>>,
-    /// The agent that answered first.
-    boot: Option<u128>,
 }
 
 impl Attached {
     /// A sandbox that was just made.
     pub(crate) fn made(backend: Arc<dyn Backend>, id: Incarnation) -> Self {
-        Self { backend, id, current: Mutex::default(), answered: AtomicBool::new(false) }
+        Self {
+            backend,
+            id,
+            current: Mutex::default(),
+            bulk: Mutex::default(),
+            boot: OnceLock::new(),
+            answered: AtomicBool::new(false),
+        }
     }
 
     /// A sandbox that was there.
@@ -62,26 +69,67 @@ impl Attached {
         let Ok(mut current) = timeout_at(deadline, self.current.lock()).await else {
             return Err(self.silent());
         };
-        if let Some(connection) = current.connection.as_ref().filter(|open| !open.client().is_closed()) {
+        if let Some(connection) = current.as_ref().filter(|open| !open.client().is_closed()) {
             return Ok(Arc::clone(connection));
         }
+        let connection = self.joined(deadline).await?;
+        *current = Some(Arc::clone(&connection));
+        Ok(connection)
+    }
+
+    /// A new connection to the agent that answered first.
+    async fn joined(&self, deadline: Instant) -> Result<Arc<Connection>> {
         // Whatever broke while connecting, no command was sent.
         let not_started = |error: Error| error.in_operation(self.operation()).outcome_is(Outcome::NotStarted);
         let connection = self.open(deadline).await.map_err(not_started)?;
         let boot = connection.client().info().boot;
-        if *current.boot.get_or_insert(boot) != boot {
+        if *self.boot.get_or_init(|| boot) != boot {
             let message = "its agent was started again meanwhile: what ran before is gone";
             return Err(Error::new(ErrorKind::Restarted, self.operation(), message)
                 .hint("attach to the sandbox again to go on with the new agent"));
         }
         self.answered.store(true, Ordering::Relaxed);
-        current.connection = Some(Arc::clone(&connection));
         Ok(connection)
+    }
+
+    /// The connection for a large transfer.
+    async fn bulk(&self) -> Result<Arc<Connection>> {
+        let mut bulk = self.bulk.lock().await;
+        if let Some(connection) = bulk.upgrade().filter(|open| !open.client().is_closed()) {
+            return Ok(connection);
+        }
+        let connection = self.joined(Instant::now() + RECONNECT).await?;
+        *bulk = Arc::downgrade(&connection);
+        Ok(connection)
+    }
+
+    /// The connection for an upload of this size.
+    async fn connected_for(&self, is_large: bool) -> Result<Arc<Connection>> {
+        if is_large { self.bulk().await } else { self.connected().await }
     }
 
     /// The connection for a request.
     async fn connected(&self) -> Result<Arc<Connection>> {
         self.connection(Instant::now() + RECONNECT).await
+    }
+
+    /// Asks for bytes, and again over the other connection when they are many.
+    async fn download(&self, what: Wanted<'_>) -> Result<BoxRead> {
+        let connection = self.connected().await?;
+        let answer = what.ask(connection.client(), Some(LARGE)).await;
+        if let Download::Bytes(data) = connection.explained(answer).await? {
+            return Ok(connection.reader(data));
+        }
+        let connection = self.bulk().await?;
+        let answer = what.ask(connection.client(), None).await;
+        match connection.explained(answer).await? {
+            Download::Bytes(data) => Ok(connection.reader(data)),
+            Download::TooLarge => Err(Error::new(
+                ErrorKind::Protocol,
+                format!("read from sandbox {}", self.id.name),
+                "its agent refuses a size that was not limited",
+            )),
+        }
     }
 
     /// Tries until `deadline`, unless the backend knows that it is hopeless.
@@ -125,6 +173,22 @@ impl Attached {
 
     fn silent(&self) -> Error {
         Error::new(ErrorKind::StreamLost, self.operation(), "its agent does not answer")
+    }
+}
+
+/// Bytes somebody wants of a sandbox.
+#[derive(Clone, Copy)]
+enum Wanted<'a> {
+    File { path: &'a Path, offset: u64, limit: Option<u64> },
+    Tree { path: &'a Path },
+}
+
+impl Wanted<'_> {
+    async fn ask(self, client: &Client, refuse_above: Option<u64>) -> Result<Download> {
+        match self {
+            Self::File { path, offset, limit } => client.read_file(path, offset, limit, refuse_above).await,
+            Self::Tree { path } => client.pack(path, refuse_above).await,
+        }
     }
 }
 
@@ -181,14 +245,13 @@ impl Sandbox for Attached {
     }
 
     async fn read_file(&self, path: &Path, offset: u64, limit: Option<u64>) -> Result<BoxRead> {
-        let connection = self.connected().await?;
-        let stream = connection.client().read_file(path, offset, limit).await;
-        connection.explained(stream).await.map(|stream| connection.reader(stream))
+        self.download(Wanted::File { path, offset, limit }).await
     }
 
     async fn write_file(&self, path: &Path, mode: u32, data: BoxRead) -> Result<u64> {
-        let connection = self.connected().await?;
-        let size = connection.client().write_file(path, mode, data).await;
+        let upload = Upload::weigh(data).await;
+        let connection = self.connected_for(upload.is_large).await?;
+        let size = connection.client().write_file(path, mode, upload.data).await;
         connection.explained(size).await
     }
 
@@ -199,19 +262,18 @@ impl Sandbox for Attached {
     }
 
     async fn pack(&self, path: &Path) -> Result<BoxRead> {
-        let connection = self.connected().await?;
-        let stream = connection.client().pack(path).await;
-        connection.explained(stream).await.map(|stream| connection.reader(stream))
+        self.download(Wanted::Tree { path }).await
     }
 
     async fn unpack(&self, path: &Path, tar: BoxRead) -> Result<u64> {
-        let connection = self.connected().await?;
-        let entries = connection.client().unpack(path, tar).await;
+        let upload = Upload::weigh(tar).await;
+        let connection = self.connected_for(upload.is_large).await?;
+        let entries = connection.client().unpack(path, upload.data).await;
         connection.explained(entries).await
     }
 
     async fn disconnect(&self) {
-        let connection = self.current.lock().await.connection.take();
+        let connection = self.current.lock().await.take();
         let over = connection.map(|connection| connection.client().over());
         if let Some(over) = over {
             // Whoever still has something open keeps the session.
@@ -222,7 +284,7 @@ impl Sandbox for Attached {
     async fn close(&self) -> Result<DeleteReport> {
         let report = self.backend.delete(&self.id).await?;
         // A stream may learn of the end a little later: what is asked for in between must not get lost in it.
-        self.current.lock().await.connection = None;
+        *self.current.lock().await = None;
         Ok(report)
     }
 }

@@ -1,8 +1,10 @@
 //! One session: the task that carries it, open channels.
 
 use std::collections::{HashMap, HashSet};
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
 
 use oh_runtime_api::{AgentInfo, Duplex, Error, ErrorKind, Outcome, Result};
 use tokio::io::ReadHalf;
@@ -238,11 +240,16 @@ impl Connection {
 impl Channel {
     /// The next reply.
     pub(super) async fn reply(&mut self, operation: &str) -> Result<FromAgent> {
-        match self.replies.recv().await {
+        poll_fn(|cx| self.poll_reply(cx, operation)).await
+    }
+
+    /// See [`reply`](Self::reply).
+    pub(super) fn poll_reply(&mut self, cx: &mut Context<'_>, operation: &str) -> Poll<Result<FromAgent>> {
+        Poll::Ready(match ready!(self.replies.poll_recv(cx)) {
             Some(FromAgent::Failed(failure)) => Err(convert::failure(failure, operation)),
             Some(reply) => Ok(reply),
             None => Err(self.handle.lost(operation)),
-        }
+        })
     }
 
     pub(super) fn handle(&self) -> &Arc<Handle> {

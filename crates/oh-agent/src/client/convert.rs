@@ -130,6 +130,7 @@ pub(super) fn failure(failure: Failure, operation: &str) -> Error {
         FailureKind::TransferDenied => ErrorKind::TransferDenied,
         FailureKind::TransferNoSpace => ErrorKind::TransferNoSpace,
         FailureKind::TransferUnsafe => ErrorKind::TransferUnsafe,
+        FailureKind::TransferChecksum => ErrorKind::TransferChecksum,
         FailureKind::TransferFailed => ErrorKind::TransferFailed,
         FailureKind::Cancelled => ErrorKind::Cancelled,
         FailureKind::Protocol => ErrorKind::Protocol,
@@ -141,6 +142,7 @@ pub(super) fn failure(failure: Failure, operation: &str) -> Error {
             | FailureKind::TakenOver
             | FailureKind::TransferNoSpace
             | FailureKind::TransferUnsafe
+            | FailureKind::TransferChecksum
             | FailureKind::TransferFailed
             | FailureKind::Cancelled
     );

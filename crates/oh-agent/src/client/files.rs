@@ -9,8 +9,26 @@ use tokio::io::AsyncReadExt;
 use super::connection::{Channel, Connection, Input, unexpected};
 use super::convert;
 use super::streams::{self, PumpError};
+use super::verify;
 use crate::flow::{Outlet, OutletClosed};
 use crate::protocol::{self, FromAgent, Request, ToAgent};
+
+/// The answer to a request for bytes.
+pub enum Download {
+    /// Here they are.
+    Bytes(BoxRead),
+    /// They are more than was accepted.
+    TooLarge,
+}
+
+impl std::fmt::Debug for Download {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Bytes(_) => "Bytes",
+            Self::TooLarge => "TooLarge",
+        })
+    }
+}
 
 /// Most entries taken of one folder: the sandbox may lie about it.
 const MAX_ENTRIES: usize = 1_000_000;
@@ -22,28 +40,37 @@ pub(super) async fn read(
     path: &Path,
     offset: u64,
     limit: Option<u64>,
-) -> Result<BoxRead> {
+    refuse_above: Option<u64>,
+) -> Result<Download> {
     let operation = format!("read {} in the sandbox", path.display());
-    download(connection, operation, Request::Read { path: convert::path(path), offset, limit }).await
+    let path = convert::path(path);
+    download(connection, operation, Request::Read { path, offset, limit, refuse_above }).await
 }
 
-pub(super) async fn pack(connection: &Arc<Connection>, path: &Path) -> Result<BoxRead> {
+pub(super) async fn pack(
+    connection: &Arc<Connection>,
+    path: &Path,
+    refuse_above: Option<u64>,
+) -> Result<Download> {
     let operation = format!("copy {} out of the sandbox", path.display());
-    download(connection, operation, Request::Pack { path: convert::path(path) }).await
+    download(connection, operation, Request::Pack { path: convert::path(path), refuse_above }).await
 }
 
-async fn download(connection: &Arc<Connection>, operation: String, request: Request) -> Result<BoxRead> {
+async fn download(connection: &Arc<Connection>, operation: String, request: Request) -> Result<Download> {
     let (mut channel, streams) = connection.request(&operation, request)?;
     match channel.reply(&operation).await? {
-        FromAgent::Opened => Ok(streams::reader(channel.handle(), streams.output, &operation)),
+        FromAgent::Opened => Ok(Download::Bytes(verify::reader(channel, streams.output, operation))),
+        FromAgent::TooLarge => Ok(Download::TooLarge),
         _ => Err(unexpected(&operation)),
     }
 }
 
 pub(super) async fn list(connection: &Arc<Connection>, path: &Path) -> Result<Vec<FileEntry>> {
     let operation = format!("list {} in the sandbox", path.display());
-    let mut data =
-        download(connection, operation.clone(), Request::List { path: convert::path(path) }).await?;
+    let request = Request::List { path: convert::path(path) };
+    let Download::Bytes(mut data) = download(connection, operation.clone(), request).await? else {
+        return Err(unexpected(&operation));
+    };
     let nonsense = || {
         Error::new(ErrorKind::Protocol, operation.clone(), "the agent's list of entries makes no sense")
             .outcome_is(Outcome::Unknown)
@@ -86,8 +113,9 @@ async fn upload(
     connection: &Arc<Connection>,
     operation: String,
     request: Request,
-    mut data: BoxRead,
+    data: BoxRead,
 ) -> Result<u64> {
+    let (mut data, hasher) = verify::hashed(data);
     let (mut channel, streams) = connection.request(&operation, request)?;
     // Nothing comes back on these; dropped early they would say "not wanted" for no reason.
     let (mut outlet, _output, _error): (Outlet, Input, Input) =
@@ -104,6 +132,7 @@ async fn upload(
     };
     match pumped {
         Ok(()) => {
+            let _ = channel.handle().send(&ToAgent::Sent { digest: hasher.digest() });
             let _ = outlet.eof().await;
         }
         // The agent's own answer, or the lost connection, says why.

@@ -8,6 +8,7 @@ mod rejoin;
 mod streams;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use oh_runtime_api::{
 };
 
 use connection::Connection;
+pub use files::Download;
 pub use rejoin::Reconnect;
 
 /// A session with one sandbox's agent. Cheap to clone; it ends with the last clone and the last thing opened through
@@ -98,12 +100,18 @@ impl Client {
         process::list(&self.connection).await
     }
 
-    /// See [`Sandbox::read_file`](oh_runtime_api::Sandbox::read_file).
+    /// See [`Sandbox::read_file`](oh_runtime_api::Sandbox::read_file). More than `refuse_above` bytes are not sent.
     ///
     /// # Errors
     /// The `Transfer…` kinds.
-    pub async fn read_file(&self, path: &Path, offset: u64, limit: Option<u64>) -> Result<BoxRead> {
-        files::read(&self.connection, path, offset, limit).await
+    pub async fn read_file(
+        &self,
+        path: &Path,
+        offset: u64,
+        limit: Option<u64>,
+        refuse_above: Option<u64>,
+    ) -> Result<Download> {
+        files::read(&self.connection, path, offset, limit, refuse_above).await
     }
 
     /// See [`Sandbox::write_file`](oh_runtime_api::Sandbox::write_file).
@@ -122,12 +130,12 @@ impl Client {
         files::list(&self.connection, path).await
     }
 
-    /// See [`Sandbox::pack`](oh_runtime_api::Sandbox::pack).
+    /// See [`Sandbox::pack`](oh_runtime_api::Sandbox::pack). More than about `refuse_above` bytes are not sent.
     ///
     /// # Errors
     /// The `Transfer…` kinds.
-    pub async fn pack(&self, path: &Path) -> Result<BoxRead> {
-        files::pack(&self.connection, path).await
+    pub async fn pack(&self, path: &Path, refuse_above: Option<u64>) -> Result<Download> {
+        files::pack(&self.connection, path, refuse_above).await
     }
 
     /// See [`Sandbox::unpack`](oh_runtime_api::Sandbox::unpack).

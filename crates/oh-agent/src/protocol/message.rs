@@ -38,6 +38,11 @@ pub enum ToAgent {
         /// Whether its end has arrived where it was wanted, so that the agent need not keep it.
         claimed: bool,
     },
+    /// All of the transfer's bytes are sent: they have this SHA-256.
+    Sent {
+        /// Of all of them, in order.
+        digest: [u8; 32],
+    },
 }
 
 /// From the agent to the client.
@@ -74,13 +79,20 @@ pub enum FromAgent {
     Opened,
     /// The command ended. Its last output may still be on the way.
     Ended(EndReport),
-    /// The transfer is complete.
+    /// What was sent is complete and right.
     Done {
         /// Bytes written or entries unpacked.
         count: u64,
     },
     /// The request failed; nothing more comes on this channel.
     Failed(Failure),
+    /// See [`ToAgent::Sent`].
+    Sent {
+        /// Of all of them, in order.
+        digest: [u8; 32],
+    },
+    /// There is more than the client wants to get this way; nothing was sent.
+    TooLarge,
 }
 
 /// Which session a stream carries.
@@ -137,6 +149,8 @@ pub enum Request {
         offset: u64,
         /// How many bytes at most.
         limit: Option<u64>,
+        /// Refuse with [`FromAgent::TooLarge`] to send more than this.
+        refuse_above: Option<u64>,
     },
     /// Writes a file.
     Write {
@@ -154,6 +168,8 @@ pub enum Request {
     Pack {
         /// The file or folder.
         path: Vec<u8>,
+        /// Refuse with [`FromAgent::TooLarge`] to send more than this.
+        refuse_above: Option<u64>,
     },
     /// Unpacks a tar stream.
     Unpack {
@@ -335,6 +351,8 @@ pub enum FailureKind {
     TransferNoSpace,
     /// The archive holds what must not be unpacked.
     TransferUnsafe,
+    /// What arrived is not what was sent.
+    TransferChecksum,
     /// Another failure of a transfer.
     TransferFailed,
     /// The caller gave it up.

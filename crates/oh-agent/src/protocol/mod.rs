@@ -25,7 +25,7 @@ pub use message::{
 };
 
 /// Version of everything behind the preamble. Ends of different versions refuse each other.
-pub const VERSION: u16 = 4;
+pub const VERSION: u16 = 5;
 /// Most bytes of a stream that may be under way without having been consumed.
 pub const WINDOW: u64 = 4 * 1024 * 1024;
 /// Most bytes an end sends ahead of what the other has said to have received.

@@ -7,17 +7,47 @@ use std::path::{Component, Path, PathBuf};
 use tar::{Builder, EntryType, Header, HeaderMode};
 
 use super::connection::Channel;
-use super::files::{self, Sink, absolute, failure};
+use super::files::{self, Produced, Sink, absolute, failure};
 use crate::protocol::frame::MAX_PAYLOAD;
 use crate::protocol::{Failure, FailureKind};
 
+/// Bytes that describe an entry of an archive.
+const HEADER: u64 = 512;
+
 /// Sends a file or tree; its entries start with the path's last part.
-pub(super) async fn pack(channel: Channel, path: Vec<u8>) {
+pub(super) async fn pack(channel: Channel, path: Vec<u8>, refuse_above: Option<u64>) {
     let path = absolute(&path);
-    files::download(channel, move |sink| pack_tree(&path, sink)).await;
+    files::download(channel, move |sink| {
+        if refuse_above.is_some_and(|most| is_above(&path, most)) {
+            return Ok(Produced::TooLarge);
+        }
+        pack_tree(&path, sink)?;
+        Ok(Produced::All)
+    })
+    .await;
 }
 
-fn pack_tree(root: &Path, sink: Sink) -> Result<(), Failure> {
+/// Whether an archive of this tree has more bytes. Looks no further than that; what cannot be read counts nothing.
+fn is_above(root: &Path, most: u64) -> bool {
+    let mut open = vec![root.to_owned()];
+    let mut sum = 0;
+    while let Some(path) = open.pop() {
+        let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
+        sum += HEADER;
+        if metadata.is_file() {
+            sum += metadata.len();
+        }
+        if sum > most {
+            return true;
+        }
+        if metadata.is_dir() {
+            open.extend(fs::read_dir(&path).into_iter().flatten().flatten().map(|entry| entry.path()));
+        }
+    }
+    false
+}
+
+fn pack_tree(root: &Path, sink: &mut Sink) -> Result<(), Failure> {
     let root_metadata = fs::symlink_metadata(root).map_err(|error| failure(root, &error))?;
     if !(root_metadata.is_dir() || root_metadata.is_file() || root_metadata.is_symlink()) {
         let message = format!("{}: it is no file and no folder", root.display());

@@ -261,7 +261,7 @@ async fn watch_over(
                     let _ = timeout(SIGNAL, control::write_async(&mut write, &message)).await;
                 }
                 Order::Cancel => break Some(WireEnd::Cancelled),
-                Order::Resize(_) | Order::Close { .. } => {}
+                Order::Resize(_) | Order::Close { .. } | Order::Sent { .. } => {}
             },
         }
     };

@@ -56,11 +56,12 @@ pub(super) enum Order {
     Signal(i32),
     Resize(TerminalSize),
     Close { claimed: bool },
+    Sent { digest: [u8; 32] },
 }
 
 /// Waits until the client wants no more, or is gone.
 pub(super) async fn given_up(orders: &mut mpsc::Receiver<Order>) {
-    while let Some(Order::Signal(_) | Order::Resize(_)) = orders.recv().await {}
+    while let Some(Order::Signal(_) | Order::Resize(_) | Order::Sent { .. }) = orders.recv().await {}
 }
 
 /// Where the answers on one channel go.
@@ -307,6 +308,7 @@ fn steer(slots: &Slots, channel: u32, message: &ToAgent) -> Result<(), String> {
         ToAgent::Signal(signal) => Order::Signal(signal),
         ToAgent::Resize(size) => Order::Resize(size),
         ToAgent::Close { claimed } => Order::Close { claimed },
+        ToAgent::Sent { digest } => Order::Sent { digest },
         _ => return Ok(()),
     };
     match slot.orders.try_send(order) {
@@ -339,10 +341,12 @@ fn open(agent: &Rc<Agent>, sender: &Sender, slots: &Slots, id: u32, request: Req
             }
             Request::Commands => commands::list(&agent, &channel),
             Request::Kill { sequence, signal } => commands::kill(&agent, channel, sequence, signal).await,
-            Request::Read { path, offset, limit } => files::read(channel, path, offset, limit).await,
+            Request::Read { path, offset, limit, refuse_above } => {
+                files::read(channel, path, offset, limit, refuse_above).await;
+            }
             Request::Write { path, mode } => files::write(channel, path, mode).await,
             Request::List { path } => files::list(channel, path).await,
-            Request::Pack { path } => archive::pack(channel, path).await,
+            Request::Pack { path, refuse_above } => archive::pack(channel, path, refuse_above).await,
             Request::Unpack { path } => archive::unpack(channel, path).await,
         }
         slots.borrow_mut().remove(&id);

@@ -12,7 +12,8 @@ use std::time::SystemTime;
 use bytes::{Buf, Bytes};
 use tokio::sync::mpsc;
 
-use super::connection::{Channel, Replies, given_up};
+use super::connection::{Channel, Order, Replies, given_up};
+use crate::digest::Hasher;
 use crate::flow::Chunk;
 use crate::protocol::frame::MAX_PAYLOAD;
 use crate::protocol::{self, Entry, Failure, FailureKind, FromAgent, Kind};
@@ -32,6 +33,9 @@ pub(super) fn failure(path: &Path, error: &io::Error) -> Failure {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => FailureKind::TransferDenied,
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FailureKind::TransferNoSpace,
         io::ErrorKind::UnexpectedEof => FailureKind::Cancelled,
+        io::ErrorKind::InvalidData if error.get_ref().is_some_and(|inner| inner.is::<Corrupted>()) => {
+            FailureKind::TransferChecksum
+        }
         _ => FailureKind::TransferFailed,
     };
     Failure { kind, message: format!("{}: {error}", path.display()) }
@@ -41,10 +45,31 @@ fn refused(path: &Path, reason: &str) -> Failure {
     Failure { kind: FailureKind::TransferFailed, message: format!("{}: {reason}", path.display()) }
 }
 
+/// What arrived is not what was sent.
+#[derive(Debug)]
+struct Corrupted;
+
+impl std::fmt::Display for Corrupted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("what arrived has another SHA-256 than what was sent")
+    }
+}
+
+impl std::error::Error for Corrupted {}
+
+/// What became of a request to send something.
+pub(super) enum Produced {
+    /// All of it was written.
+    All,
+    /// It is more than the client wants this way.
+    TooLarge,
+}
+
 /// Where a file thread writes what the client gets.
 pub(super) struct Sink {
     replies: Replies,
     pieces: mpsc::Sender<Bytes>,
+    hasher: Hasher,
 }
 
 impl Sink {
@@ -57,6 +82,7 @@ impl Sink {
 impl Write for Sink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let count = bytes.len().min(MAX_PAYLOAD);
+        self.hasher.update(&bytes[..count]);
         self.pieces
             .blocking_send(Bytes::copy_from_slice(&bytes[..count]))
             .map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
@@ -71,12 +97,17 @@ impl Write for Sink {
 /// Sends what `produce` writes.
 pub(super) async fn download(
     channel: Channel,
-    produce: impl FnOnce(Sink) -> Result<(), Failure> + Send + 'static,
+    produce: impl FnOnce(&mut Sink) -> Result<Produced, Failure> + Send + 'static,
 ) {
     let Channel { replies, mut output, mut orders, .. } = channel;
     let (sender, mut pieces) = mpsc::channel(QUEUE);
-    let sink = Sink { replies: replies.clone(), pieces: sender };
-    let producer = tokio::task::spawn_blocking(move || produce(sink));
+    let mut sink = Sink { replies: replies.clone(), pieces: sender, hasher: Hasher::default() };
+    let producer = tokio::task::spawn_blocking(move || {
+        produce(&mut sink).map(|produced| match produced {
+            Produced::All => FromAgent::Sent { digest: sink.hasher.digest() },
+            Produced::TooLarge => FromAgent::TooLarge,
+        })
+    });
     let forward = async {
         while let Some(piece) = pieces.recv().await {
             if output.send(piece).await.is_err() {
@@ -90,7 +121,8 @@ pub(super) async fn download(
     }
     drop(pieces);
     match producer.await {
-        Ok(Ok(())) => {
+        Ok(Ok(done)) => {
+            replies.say(&done);
             let _ = output.eof().await;
         }
         Ok(Err(failure)) => replies.fail(failure),
@@ -98,13 +130,25 @@ pub(super) async fn download(
     }
 }
 
-/// Where a file thread reads what the client sends. Ends only where the client ended it: whatever breaks off before
-/// is an error.
+/// What a file thread gets of what the client sends.
+enum Piece {
+    Bytes(Bytes),
+    /// Nothing follows, and this is the SHA-256 of all that was sent.
+    End([u8; 32]),
+}
+
+/// Where a file thread reads what the client sends. Ends only where the client ended it: whatever breaks off before,
+/// or is not what was sent, is an error.
 pub(super) struct Source {
     replies: Replies,
-    pieces: mpsc::Receiver<Option<Bytes>>,
+    incoming: Incoming,
+}
+
+struct Incoming {
+    pieces: mpsc::Receiver<Piece>,
     current: Bytes,
     ended: bool,
+    hasher: Hasher,
 }
 
 impl Source {
@@ -116,10 +160,20 @@ impl Source {
 
 impl Read for Source {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        self.incoming.read(out)
+    }
+}
+
+impl Read for Incoming {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         while self.current.is_empty() && !self.ended {
             match self.pieces.blocking_recv() {
-                Some(Some(piece)) => self.current = piece,
-                Some(None) => self.ended = true,
+                Some(Piece::Bytes(piece)) => {
+                    self.hasher.update(&piece);
+                    self.current = piece;
+                }
+                Some(Piece::End(digest)) if digest == self.hasher.digest() => self.ended = true,
+                Some(Piece::End(_)) => return Err(io::Error::new(io::ErrorKind::InvalidData, Corrupted)),
                 None => {
                     return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the transfer was given up"));
                 }
@@ -134,31 +188,41 @@ impl Read for Source {
 /// Hands what the client sends to `consume`, which returns what to report.
 pub(super) async fn upload(
     channel: Channel,
-    consume: impl FnOnce(Source) -> Result<u64, Failure> + Send + 'static,
+    consume: impl FnOnce(&mut Source) -> Result<u64, Failure> + Send + 'static,
 ) {
     let Channel { replies, mut input, mut orders, .. } = channel;
     let (sender, pieces) = mpsc::channel(QUEUE);
-    let source = Source { replies: replies.clone(), pieces, current: Bytes::new(), ended: false };
-    let consumer = tokio::task::spawn_blocking(move || consume(source));
-    let forward = async {
-        loop {
-            let piece = tokio::select! {
-                chunk = input.next() => match chunk {
-                    Some(Chunk::Data(bytes)) => Some(bytes),
-                    Some(Chunk::Eof) => None,
-                    Some(Chunk::Failed(_)) | None => return,
+    let incoming = Incoming { pieces, current: Bytes::new(), ended: false, hasher: Hasher::default() };
+    let mut source = Source { replies: replies.clone(), incoming };
+    let consumer = tokio::task::spawn_blocking(move || consume(&mut source));
+    let (mut ended, mut promised) = (false, None);
+    loop {
+        let piece = match promised {
+            Some(digest) if ended => Piece::End(digest),
+            _ => tokio::select! {
+                chunk = input.next(), if !ended => match chunk {
+                    Some(Chunk::Data(bytes)) => Piece::Bytes(bytes),
+                    Some(Chunk::Eof) => {
+                        ended = true;
+                        continue;
+                    }
+                    Some(Chunk::Failed(_)) | None => break,
                 },
-                () = sender.closed() => return,
-            };
-            let last = piece.is_none();
-            if sender.send(piece).await.is_err() || last {
-                return;
-            }
+                order = orders.recv() => match order {
+                    Some(Order::Sent { digest }) => {
+                        promised = Some(digest);
+                        continue;
+                    }
+                    Some(Order::Signal(_) | Order::Resize(_)) => continue,
+                    Some(Order::Cancel | Order::Close { .. }) | None => break,
+                },
+                () = sender.closed() => break,
+            },
+        };
+        let last = matches!(piece, Piece::End(_));
+        if sender.send(piece).await.is_err() || last {
+            break;
         }
-    };
-    tokio::select! {
-        () = forward => {}
-        () = given_up(&mut orders) => {}
     }
     drop(sender);
     match consumer.await {
@@ -169,9 +233,15 @@ pub(super) async fn upload(
 }
 
 /// Sends a regular file, or a part of it.
-pub(super) async fn read(channel: Channel, path: Vec<u8>, offset: u64, limit: Option<u64>) {
+pub(super) async fn read(
+    channel: Channel,
+    path: Vec<u8>,
+    offset: u64,
+    limit: Option<u64>,
+    refuse_above: Option<u64>,
+) {
     let path = absolute(&path);
-    download(channel, move |mut sink| {
+    download(channel, move |sink| {
         let fail = |error| failure(&path, &error);
         // Not blocking: opening a pipe nobody writes to would wait for ever.
         let mut file =
@@ -183,11 +253,14 @@ pub(super) async fn read(channel: Channel, path: Vec<u8>, offset: u64, limit: Op
         if !metadata.is_file() {
             return Err(refused(&path, "it is no regular file"));
         }
+        let limit = limit.unwrap_or(u64::MAX);
+        if refuse_above.is_some_and(|most| metadata.len().saturating_sub(offset).min(limit) > most) {
+            return Ok(Produced::TooLarge);
+        }
         file.seek(SeekFrom::Start(offset)).map_err(fail)?;
         sink.begin();
-        let mut part = file.take(limit.unwrap_or(u64::MAX));
-        io::copy(&mut part, &mut sink).map_err(fail)?;
-        Ok(())
+        io::copy(&mut file.take(limit), sink).map_err(fail)?;
+        Ok(Produced::All)
     })
     .await;
 }
@@ -195,7 +268,7 @@ pub(super) async fn read(channel: Channel, path: Vec<u8>, offset: u64, limit: Op
 /// Writes a file under a temporary name beside it, then renames it.
 pub(super) async fn write(channel: Channel, path: Vec<u8>, mode: u32) {
     let asked = absolute(&path);
-    upload(channel, move |mut source| {
+    upload(channel, move |source| {
         let fail = |error| failure(&asked, &error);
         let target = match fs::symlink_metadata(&asked) {
             // The file a link points to is written, not the link replaced.
@@ -212,7 +285,7 @@ pub(super) async fn write(channel: Channel, path: Vec<u8>, mode: u32) {
         let file =
             OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary).map_err(fail)?;
         source.begin();
-        let written = fill(file, &mut source, mode).and_then(|count| {
+        let written = fill(file, source, mode).and_then(|count| {
             fs::rename(&temporary, &target)?;
             Ok(count)
         });
@@ -264,7 +337,36 @@ pub(super) async fn list(channel: Channel, path: Vec<u8>) {
             let length = u32::try_from(record.len()).unwrap_or(u32::MAX);
             out.write_all(&length.to_le_bytes()).and_then(|()| out.write_all(&record)).map_err(fail)?;
         }
-        out.flush().map_err(fail)
+        out.flush().map_err(fail)?;
+        Ok(Produced::All)
     })
     .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pieces: Vec<Piece>) -> io::Result<Vec<u8>> {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        for piece in pieces {
+            sender.try_send(piece).unwrap_or_else(|_| panic!("too many pieces"));
+        }
+        drop(sender);
+        let mut bytes = Vec::new();
+        let (current, hasher) = (Bytes::new(), Hasher::default());
+        Incoming { pieces: receiver, current, ended: false, hasher }.read_to_end(&mut bytes).map(|_| bytes)
+    }
+
+    #[test]
+    fn an_upload_ends_where_its_digest_is_right_and_nowhere_else() {
+        let mut hasher = Hasher::default();
+        hasher.update(b"abcd");
+        let bytes = |bytes: &'static [u8]| Piece::Bytes(Bytes::from_static(bytes));
+        assert_eq!(read(vec![bytes(b"ab"), bytes(b"cd"), Piece::End(hasher.digest())]).unwrap(), b"abcd");
+        let changed = read(vec![bytes(b"abce"), Piece::End(hasher.digest())]).unwrap_err();
+        assert_eq!(failure(Path::new("/x"), &changed).kind, FailureKind::TransferChecksum);
+        let broken = read(vec![bytes(b"abcd")]).unwrap_err();
+        assert_eq!(failure(Path::new("/x"), &broken).kind, FailureKind::Cancelled);
+    }
 }

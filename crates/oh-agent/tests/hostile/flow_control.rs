@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use oh_agent::client::Download;
 use oh_agent::protocol::frame::{Frame, MAX_PAYLOAD};
 use oh_agent::protocol::{FromAgent, INPUT, OUTPUT, Request, ToAgent, WINDOW, decode};
 use proptest::prelude::*;
+use sha2::{Digest, Sha256};
 use tokio::io::AsyncReadExt;
 
 use crate::agent::{Agent, connected, data, message, quickly};
@@ -29,7 +31,7 @@ async fn request(agent: &mut Agent) -> (u32, Request) {
 async fn consume(agent: &mut Agent, paces: &[u64]) -> Vec<u8> {
     let (channel, _) = request(agent).await;
     agent.send(&message(channel, &FromAgent::Opened)).await;
-    let (mut got, mut acked) = (Vec::new(), 0);
+    let (mut got, mut acked, mut digest) = (Vec::new(), 0, None);
     let mut paces = paces.iter().cycle();
     loop {
         match agent.next().await.unwrap() {
@@ -38,7 +40,11 @@ async fn consume(agent: &mut Agent, paces: &[u64]) -> Vec<u8> {
                 got.extend_from_slice(&bytes);
             }
             Frame::Eof { .. } => break,
-            Frame::Message { .. } => {}
+            Frame::Message { body, .. } => {
+                if let Ok(ToAgent::Sent { digest: of_all }) = decode(&body) {
+                    digest = Some(of_all);
+                }
+            }
         }
         let received = got.len() as u64;
         assert!(received <= acked + WINDOW, "{received} bytes with {acked} of them consumed");
@@ -48,12 +54,13 @@ async fn consume(agent: &mut Agent, paces: &[u64]) -> Vec<u8> {
             agent.send(&message(channel, &FromAgent::Ack { stream: INPUT, offset: acked })).await;
         }
     }
+    assert_eq!(digest, Some(Sha256::digest(&got).into()), "the digest comes before the end");
     agent.send(&message(channel, &FromAgent::Done { count: got.len() as u64 })).await;
     got
 }
 
-/// Sends a download as fast as it is allowed to.
-async fn produce(agent: &mut Agent, bytes: &[u8]) {
+/// Sends a download as fast as it is allowed to, and the digest of what it promised.
+async fn produce(agent: &mut Agent, bytes: &[u8], promised: &[u8]) {
     let (channel, _) = request(agent).await;
     agent.send(&message(channel, &FromAgent::Opened)).await;
     let (mut sent, mut acked) = (0, 0);
@@ -73,6 +80,7 @@ async fn produce(agent: &mut Agent, bytes: &[u8]) {
             acked = offset;
         }
     }
+    agent.send(&message(channel, &FromAgent::Sent { digest: Sha256::digest(promised).into() })).await;
     let mut end = bytes::BytesMut::new();
     oh_agent::protocol::frame::put_eof(&mut end, channel, OUTPUT);
     agent.send(&end).await;
@@ -107,7 +115,8 @@ proptest! {
         let got = quickly(async {
             let (client, mut agent) = connected().await.unwrap();
             let reading = async {
-                let mut stream = client.read_file(Path::new("/x"), 0, None).await.unwrap();
+                let answer = client.read_file(Path::new("/x"), 0, None, None).await.unwrap();
+                let Download::Bytes(mut stream) = answer else { panic!("{answer:?}") };
                 let mut got = Vec::new();
                 for size in sizes.iter().cycle() {
                     if (&mut stream).take(*size as u64).read_to_end(&mut got).await.unwrap() == 0 {
@@ -117,9 +126,24 @@ proptest! {
                 }
                 got
             };
-            let (got, ()) = tokio::join!(reading, produce(&mut agent, &bytes));
+            let (got, ()) = tokio::join!(reading, produce(&mut agent, &bytes, &bytes));
             got
         });
         prop_assert!(got == bytes, "other bytes arrived");
     }
+}
+
+#[test]
+fn a_download_that_was_changed_on_the_way_is_not_taken_for_whole() {
+    let error = quickly(async {
+        let (client, mut agent) = connected().await.unwrap();
+        let reading = async {
+            let answer = client.read_file(Path::new("/x"), 0, None, None).await.unwrap();
+            let Download::Bytes(mut stream) = answer else { panic!("{answer:?}") };
+            stream.read_to_end(&mut Vec::new()).await.unwrap_err()
+        };
+        tokio::join!(reading, produce(&mut agent, b"what arrived", b"what was sent")).0
+    });
+    let error = error.downcast::<oh_runtime_api::Error>().unwrap();
+    assert_eq!(error.kind(), oh_runtime_api::ErrorKind::TransferChecksum);
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use oh_agent::client::{Client, Reconnect};
+use oh_agent::client::{Client, Download, Reconnect};
 use oh_agent::protocol::{
     Attached, CommandEntry, EndReport, Failure, FailureKind, FromAgent, HEARTBEAT, Hello, SILENCE, Usage,
     VERSION, WireEnd, encode_preamble,
@@ -96,8 +96,8 @@ async fn use_it(client: &Client) {
         let _ = tokio::join!(process.wait(), drain(out), drain(err));
     };
     let path = Path::new("/x");
-    let reading = async { drain(client.read_file(path, 0, None).await.ok()).await };
-    let packing = async { drain(client.pack(path).await.ok()).await };
+    let reading = async { drain(bytes(client.read_file(path, 0, None, None).await)).await };
+    let packing = async { drain(bytes(client.pack(path, Some(1)).await)).await };
     let writing = client.write_file(path, 0o600, Box::pin(tokio::io::repeat(3).take(6 << 20)));
     let old = CommandId { boot: BOOT, sequence: 1 };
     let attaching = async {
@@ -106,6 +106,13 @@ async fn use_it(client: &Client) {
         }
     };
     let _ = tokio::join!(command, reading, client.list(path), packing, writing, attaching, client.commands());
+}
+
+fn bytes(answer: oh_runtime_api::Result<Download>) -> Option<BoxRead> {
+    match answer {
+        Ok(Download::Bytes(data)) => Some(data),
+        _ => None,
+    }
 }
 
 async fn drain(stream: Option<BoxRead>) {

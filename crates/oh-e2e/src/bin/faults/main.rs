@@ -15,7 +15,7 @@ mod tally;
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use oh_runtime::{RunId, Runtime, Selector};
@@ -25,7 +25,7 @@ use engine::Engine;
 use phases::Phase;
 use plan::{Plan, Scenarios};
 use report::Report;
-use scenarios::{cluster, disturbed, live_restore::Dockerd};
+use scenarios::{InFlight, Seen, cluster, disturbed, live_restore::Dockerd};
 use tally::Tally;
 
 const USAGE: &str = "usage: faults full|short|control SEED JSON-FILE|- BACKEND…";
@@ -34,7 +34,11 @@ const BEDS: usize = 4;
 /// Sandboxes that are made or removed at once.
 const AT_ONCE: usize = 8;
 /// Commands of each kind in each sandbox when a server is restarted.
-const IN_FLIGHT: usize = 3;
+const IN_FLIGHT: InFlight = InFlight { printing: 3, waiting: 3 };
+/// The same where there are many sandboxes, most of which wait for their agents' models most of the time.
+const IN_FLIGHT_OF_MANY: InFlight = InFlight { printing: 0, waiting: 1 };
+/// Many sandboxes that lost their streams together have to answer this soon after the server is there again.
+const ALL_BACK: Duration = Duration::from_secs(30);
 
 /// What cannot be tried, and why.
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
@@ -191,11 +195,11 @@ async fn disturb(engine: Engine, plan: &Plan, seed: u64, report: &mut Report) ->
 async fn scenario(
     what: &str,
     beds: &[Bed],
-    in_flight: usize,
+    in_flight: InFlight,
     harm: impl Future<Output = Outcome>,
     report: &mut Report,
     engine: Engine,
-) -> Outcome {
+) -> Outcome<Seen> {
     let tally = Tally::default();
     let seen = step(&format!("{}: {what}", engine.name()), disturbed(beds, in_flight, harm, &tally)).await;
     let figures = match &seen {
@@ -203,7 +207,7 @@ async fn scenario(
         Err(error) => error.to_string(),
     };
     report.scenario(engine.name(), what, tally.counts(), figures);
-    seen.map(drop)
+    seen
 }
 
 async fn restarts(plan: &Plan, seed: u64, report: &mut Report) -> Outcome {
@@ -238,7 +242,12 @@ async fn many(count: usize, seed: u64, report: &mut Report) -> Outcome {
         let what = format!("k8s: {count} sandboxes");
         let beds = step(&what, stand.beds_on(vec![line; count])).await?;
         let what = format!("API server killed under {count} sandboxes");
-        scenario(&what, &beds, 1, cluster::kill_api_server(), report, engine).await
+        let harm = cluster::kill_api_server();
+        let seen = scenario(&what, &beds, IN_FLIGHT_OF_MANY, harm, report, engine).await?;
+        if seen.back > ALL_BACK {
+            report.broken(format!("{what}: they were not all back within {} s", ALL_BACK.as_secs()));
+        }
+        Ok(())
     };
     let tried = tried.await;
     step("k8s: removing them", stand.clean_up()).await?;
@@ -267,7 +276,7 @@ async fn live_restore(folder: &Path, seed: u64, report: &mut Report) -> Outcome 
             }
             let beds = stand.beds_on(lines).await?;
             let what = "engine restarted with live-restore";
-            scenario(what, &beds, IN_FLIGHT, dockerd.restart(), report, Engine::Docker).await
+            scenario(what, &beds, IN_FLIGHT, dockerd.restart(), report, Engine::Docker).await.map(drop)
         };
         let tried = tried.await;
         stand.clean_up().await?;

@@ -25,6 +25,9 @@ const BEFORE_A_SESSION: usize = 16 * 1024;
 /// Commands whose ends are measured.
 const MEASURED: usize = 8;
 
+/// Bytes by which one end may be shorter than another: it tells times and sizes, and smaller numbers take fewer bytes.
+const NUMBERS: usize = 16;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// The request to start a command has left the client, whole or in part, and nothing came back.
@@ -171,5 +174,5 @@ async fn size_of_an_exit(bed: &Bed, tally: &Tally) -> usize {
         judge(command, running, tally).await;
         least = least.min(bed.proxy.state().down.arrived.saturating_sub(before));
     }
-    least
+    least.saturating_sub(NUMBERS)
 }

@@ -3,7 +3,9 @@
 pub(crate) mod cluster;
 pub(crate) mod live_restore;
 
+use std::collections::HashMap;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
@@ -41,20 +43,29 @@ impl Seen {
     }
 }
 
-/// Runs commands in every bed, `each` that print all the time and as many that wait for the end of their input, while
-/// `harm` is done, which ends when the server is there again.
+/// Commands in each bed while harm is done.
+#[derive(Clone, Copy)]
+pub(crate) struct InFlight {
+    /// Those that print all the time.
+    pub(crate) printing: usize,
+    /// Those that wait for the end of their input.
+    pub(crate) waiting: usize,
+}
+
+/// Runs commands in every bed while `harm` is done, which ends when the server is there again.
 pub(crate) async fn disturbed(
     beds: &[Bed],
-    each: usize,
+    in_flight: InFlight,
     harm: impl Future<Output = Outcome>,
     tally: &Tally,
 ) -> Outcome<Seen> {
     let start = beds.iter().map(async |bed| {
-        let commands = (0..2 * each).map(async |index| {
+        let commands = (0..in_flight.printing + in_flight.waiting).map(async |index| {
             let command = bed.command(2_000);
-            let command = match index % 2 {
-                0 => Command { pauses: PAUSES, ..command },
-                _ => Command { waits: Waits::Last, ..command },
+            let command = if index < in_flight.printing {
+                Command { pauses: PAUSES, ..command }
+            } else {
+                Command { waits: Waits::Last, ..command }
             };
             let mut running = bed.start(command).await;
             if let Ok(running) = &mut running {
@@ -65,13 +76,14 @@ pub(crate) async fn disturbed(
         join_all(commands).await
     });
     let running = join_all(start).await;
-    let proxies = || beds.iter().map(|bed| bed.proxy.state().accepted).sum::<usize>();
-    let (accepted, started) = (proxies(), Instant::now());
+    let proxies: HashMap<_, _> = beds.iter().map(|bed| (Arc::as_ptr(&bed.proxy), &bed.proxy)).collect();
+    let accepted = || proxies.values().map(|proxy| proxy.state().accepted).sum::<usize>();
+    let (accepted_before, started) = (accepted(), Instant::now());
     timeout(RESTART, harm).await.map_err(|_| format!("it is still away after {} s", RESTART.as_secs()))??;
     let away = started.elapsed();
     join_all(beds.iter().map(|bed| bed.warm_up(tally))).await;
     let back = started.elapsed() - away;
-    let reopened = proxies() - accepted;
+    let reopened = accepted() - accepted_before;
     let ends = running.into_iter().flatten().map(|(command, running)| judge(command, running, tally));
     join_all(ends).await;
     for bed in beds {
