@@ -95,6 +95,12 @@ pub enum ErrorKind {
     TransferUnsafe,
     /// A file could not be read or written for another reason.
     TransferFailed,
+    /// Nothing listens where a connection in the sandbox was to lead.
+    ConnectRefused,
+    /// There can be no such connection in the sandbox, for another reason.
+    ConnectFailed,
+    /// A connection in the sandbox broke: its peer reset it.
+    ConnectReset,
     /// The configuration or the request cannot be right.
     Config,
     /// We may not do this.
@@ -164,6 +170,9 @@ impl ErrorKind {
             Self::TransferNoSpace => "transfer_no_space",
             Self::TransferUnsafe => "transfer_unsafe",
             Self::TransferFailed => "transfer_failed",
+            Self::ConnectRefused => "connect_refused",
+            Self::ConnectFailed => "connect_failed",
+            Self::ConnectReset => "connect_reset",
             Self::Config => "config",
             Self::Forbidden => "forbidden",
             Self::Unavailable => "unavailable",
@@ -192,6 +201,8 @@ impl ErrorKind {
             | Self::Restarted
             | Self::Replaced
             | Self::TransferNoSpace
+            | Self::ConnectRefused
+            | Self::ConnectReset
             | Self::Unavailable => Retry::Later,
             _ => Retry::Never,
         }

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use oh_runtime_api::{
-    AgentInfo, AttachedProcess, Backend, BoxRead, CommandId, CommandInfo, CommandSpec, DeleteReport, Error,
-    ErrorKind, FileEntry, Incarnation, Offsets, Outcome, Process, Result, Sandbox,
+    AgentInfo, AttachedProcess, Backend, BoxRead, CommandId, CommandInfo, CommandSpec, DeleteReport, Dialed,
+    Error, ErrorKind, FileEntry, Incarnation, Offsets, Outcome, Process, Result, Sandbox,
 };
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -208,6 +208,25 @@ impl Sandbox for Attached {
         let connection = self.connected().await?;
         let entries = connection.client().unpack(path, tar).await;
         connection.explained(entries).await
+    }
+
+    async fn dial(&self, host: &str, port: u16) -> Result<Dialed> {
+        let connection = self.connected().await?;
+        let dialed = connection.client().dial(host, port).await;
+        connection
+            .explained(dialed)
+            .await
+            .map(|dialed| Dialed { read: connection.reader(dialed.read), ..dialed })
+    }
+
+    async fn gone(&self) -> Error {
+        loop {
+            let over = match self.connected().await {
+                Ok(connection) => connection.client().over(),
+                Err(error) => return error,
+            };
+            over.await;
+        }
     }
 
     async fn disconnect(&self) {

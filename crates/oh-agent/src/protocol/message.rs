@@ -70,7 +70,7 @@ pub enum FromAgent {
     Attached(Attached),
     /// The commands the agent knows.
     Commands(Vec<CommandEntry>),
-    /// The transfer has begun; its bytes follow or are expected.
+    /// The transfer has begun, or the connection is there; bytes follow or are expected.
     Opened,
     /// The command ended. Its last output may still be on the way.
     Ended(EndReport),
@@ -81,6 +81,8 @@ pub enum FromAgent {
     },
     /// The request failed; nothing more comes on this channel.
     Failed(Failure),
+    /// The connection broke; what came before is still on the way, and its end is none.
+    Broke(Failure),
 }
 
 /// Which session a stream carries.
@@ -159,6 +161,14 @@ pub enum Request {
     Unpack {
         /// The folder to unpack into.
         path: Vec<u8>,
+    },
+    /// Opens a TCP connection in the sandbox: what is sent goes to the peer, what it says comes back, and either
+    /// direction ends alone.
+    Connect {
+        /// An IP address, or `localhost`.
+        host: Vec<u8>,
+        /// The peer's port.
+        port: u16,
     },
 }
 
@@ -341,6 +351,12 @@ pub enum FailureKind {
     Cancelled,
     /// The request cannot be understood or is over a limit.
     Protocol,
+    /// Nothing listens there.
+    ConnectRefused,
+    /// There cannot be a connection for another reason.
+    ConnectFailed,
+    /// The connection was there and broke.
+    ConnectReset,
 }
 
 /// One entry of a folder.

@@ -25,7 +25,7 @@ pub use message::{
 };
 
 /// Version of everything behind the preamble. Ends of different versions refuse each other.
-pub const VERSION: u16 = 4;
+pub const VERSION: u16 = 5;
 /// Most bytes of a stream that may be under way without having been consumed.
 pub const WINDOW: u64 = 4 * 1024 * 1024;
 /// Most bytes an end sends ahead of what the other has said to have received.
@@ -41,9 +41,9 @@ pub const HEARTBEAT: Duration = Duration::from_secs(15);
 /// An end that hears nothing for this long takes the connection for lost.
 pub const SILENCE: Duration = Duration::from_secs(60);
 
-/// Bytes from the client to the agent: standard input, the content of a file or an archive.
+/// Bytes from the client to the agent: standard input, the content of a file or an archive, what a peer gets.
 pub const INPUT: u8 = 0;
-/// Bytes from the agent to the client: standard output, the content of a file or an archive.
+/// Bytes from the agent to the client: standard output, the content of a file or an archive, what a peer says.
 pub const OUTPUT: u8 = 1;
 /// Standard error of a command.
 pub const ERROR: u8 = 2;

@@ -31,7 +31,7 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 /// The same sandbox over streams that live at most `longest` bytes.
-async fn cut(
+pub(super) async fn cut(
     cx: &Context,
     sandbox: &dyn Sandbox,
     longest: usize,
@@ -45,7 +45,7 @@ async fn cut(
 }
 
 /// A case without enough cuts would prove nothing.
-fn often_cut(cutting: &Cutting, times: usize) -> CaseResult {
+pub(super) fn often_cut(cutting: &Cutting, times: usize) -> CaseResult {
     check(cutting.cuts() >= times, format!("the stream was cut only {} times", cutting.cuts()))
 }
 
