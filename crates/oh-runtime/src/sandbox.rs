@@ -221,11 +221,24 @@ impl Sandbox for Attached {
 
     async fn gone(&self) -> Error {
         loop {
-            let over = match self.connected().await {
-                Ok(connection) => connection.client().over(),
-                Err(error) => return error,
+            let error = match self.connected().await {
+                Ok(connection) => {
+                    // Whoever waits is no reason to keep a session.
+                    let over = connection.client().over();
+                    drop(connection);
+                    over.await;
+                    continue;
+                }
+                Err(error) => error,
             };
-            over.await;
+            if !matches!(error.kind(), ErrorKind::StreamLost | ErrorKind::Ended) {
+                return error;
+            }
+            // One that is being removed has ended first.
+            return match trouble::settled(&*self.backend, &self.id).await {
+                Fate::Runs => error,
+                fate => fate.explain(error, ErrorKind::Ended),
+            };
         }
     }
 

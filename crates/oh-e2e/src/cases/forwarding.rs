@@ -404,7 +404,7 @@ async fn a_local_port_leads_into_the_sandbox(cx: &Context) -> CaseResult {
 async fn a_sandbox_that_is_gone_is_said_to_be(cx: &Context) -> CaseResult {
     let sandbox = cx.fresh().await?;
     let server = Server::start(&*sandbox, ECHO).await?;
-    let Dialed { mut read, .. } = dial(&*sandbox, server.port).await?;
+    let Dialed { mut read, write: _write } = dial(&*sandbox, server.port).await?;
     let mut rest = [0];
     let (removed, gone, end) = tokio::join!(
         cx.runtime()?.remove(sandbox.incarnation()),

@@ -104,7 +104,7 @@ async fn files_arrive_whole(cx: &Context) -> CaseResult {
 }
 
 async fn a_conversation_goes_on(cx: &Context) -> CaseResult {
-    let (sandbox, cutting) = cut(cx, &*cx.shared().await?, 3_000, 6).await?;
+    let (sandbox, cutting) = cut(cx, &*cx.shared().await?, 1_200, 6).await?;
     let mut process =
         sandbox.start(CommandSpec::new(["sh"]).terminal(TerminalSize::default()).stdin()).await?;
     let mut stdout = output_of(&mut process)?;
