@@ -136,8 +136,8 @@ mod tests {
     use super::*;
 
     const PASSWD: &[u8] = b"root:x:0:0:root:/root:/bin/zsh\nbroken\n\
-        nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\nann:x:1000:1000::/home/ann:\n\
-        bob:x:1001:1001::/home/bob:/bin/ash\n";
+        nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\nann:x:1000:1000::/var/ann:\n\
+        bob:x:1001:1001::/var/bob:/bin/ash\n";
 
     #[test]
     fn the_login_shell_is_found_by_name_and_number() {
