@@ -7,7 +7,7 @@
 //!
 //! [`protocol`] says what is on the wire and does no input or output. `flow` and `wire` carry it, the same for both
 //! ends. `client` is what a harness links, over any byte stream; `server` is what the binary `oh-agent` runs as first
-//! process of a sandbox. The agent knows processes and files and nothing else.
+//! process of a sandbox. The agent knows processes, files and connections, and nothing else.
 
 pub mod protocol;
 

@@ -79,6 +79,24 @@ pub(crate) fn signal(text: &str) -> Result<i32, String> {
         .ok_or_else(|| "write a name like TERM, or a number from 1 to 31".to_owned())
 }
 
+/// A port of this machine, 0 for any free one, and the port in a sandbox it leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ports {
+    pub(crate) local: u16,
+    pub(crate) remote: u16,
+}
+
+/// `LOCAL:REMOTE`, `:REMOTE`, or `REMOTE` for both.
+pub(crate) fn ports(text: &str) -> Result<Ports, String> {
+    let (local, remote) = text.split_once(':').unwrap_or((text, text));
+    let port = |text: &str| text.parse().map_err(|_| format!("{text:?} is no port: there are 1 to 65535"));
+    let remote = port(remote)?;
+    if remote == 0 {
+        return Err("the port in the sandbox cannot be 0".to_owned());
+    }
+    Ok(Ports { local: if local.is_empty() { 0 } else { port(local)? }, remote })
+}
+
 /// The name of a sandbox.
 pub(crate) fn sandbox_name(text: &str) -> Result<SandboxName, String> {
     SandboxName::new(text).map_err(|error| error.to_string())
@@ -196,6 +214,18 @@ mod tests {
         assert!(ulimit("cpu=a").is_err() && ulimit("cpu").is_err());
         assert_eq!((signal("TERM"), signal("sigterm"), signal("9")), (Ok(15), Ok(15), Ok(9)));
         assert!(signal("0").is_err() && signal("TERMINATE").is_err());
+    }
+
+    #[test]
+    fn ports_are_one_or_two() {
+        for (text, local, remote) in
+            [("80", 80, 80), ("8080:80", 8080, 80), (":80", 0, 80), ("0:80", 0, 80), ("1:65535", 1, 65535)]
+        {
+            assert_eq!(ports(text), Ok(Ports { local, remote }), "{text}");
+        }
+        for bad in ["", "0", "80:", "80:0", "65536", "a", "1:2:3", "-1", "http"] {
+            assert!(ports(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

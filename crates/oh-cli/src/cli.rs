@@ -7,7 +7,7 @@ use anstream::ColorChoice;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use oh_config::{Config, ConfigError, Overrides};
 
-use crate::commands::{cp, eval, exec, kill, logs, ls, ps, rm, run};
+use crate::commands::{cp, eval, exec, kill, logs, ls, port_forward, ps, rm, run, shell};
 use crate::exit_code::{self, Scope};
 use crate::failure::{Cause, Failure};
 use crate::output::{Format, Ui};
@@ -102,6 +102,8 @@ impl When {
 pub(crate) enum Command {
     Run(run::Args),
     Exec(exec::Args),
+    Shell(shell::Args),
+    PortForward(port_forward::Args),
     Ps(ps::Args),
     Kill(kill::Args),
     Cp(cp::Args),
@@ -116,7 +118,7 @@ impl Command {
     /// Which exit codes it uses.
     pub(crate) const fn scope(&self) -> Scope {
         match self {
-            Self::Run(_) | Self::Exec(_) => Scope::Command,
+            Self::Run(_) | Self::Exec(_) | Self::Shell(_) => Scope::Command,
             _ => Scope::Own,
         }
     }
@@ -148,7 +150,7 @@ fn explain(error: &clap::Error, args: &[OsString]) -> u8 {
 fn guess(args: &[OsString]) -> (Ui, When, Scope) {
     let matches = Cli::command().ignore_errors(true).try_get_matches_from(args).unwrap_or_default();
     let scope = match matches.subcommand_name() {
-        Some("run" | "exec") => Scope::Command,
+        Some("run" | "exec" | "shell") => Scope::Command,
         _ => Scope::Own,
     };
     let ui = Ui { format: option(args, "--output").unwrap_or_default(), quiet: false, verbose: false };
@@ -182,6 +184,9 @@ mod tests {
             ("oh run --bogus -- true", 125),
             ("oh --output json run --bogus -- true", 125),
             ("oh exec", 125),
+            ("oh shell", 125),
+            ("oh port-forward box", 2),
+            ("oh port-forward box 0", 2),
             ("oh exec Bad_Name -- true", 125),
             ("oh ls --bogus", 2),
             ("oh bogus", 2),

@@ -64,7 +64,7 @@ const fn row(code: u8, meaning: &'static str, kinds: &'static [ErrorKind]) -> Ro
     Row { code: Code::Is(code), meaning, kinds }
 }
 
-/// The codes of every command but `run` and `exec`.
+/// The codes of every command but `run`, `exec` and `shell`.
 pub(crate) const OWN: &[Row] = &[
     row(OK, "Success. For `oh eval run`: every instance has a result, be it resolved or not.", &[]),
     row(UNEXPECTED, "A fault of `oh`, or an answer nobody has seen before.", &[ErrorKind::Internal]),
@@ -121,6 +121,9 @@ pub(crate) const OWN: &[Row] = &[
             ErrorKind::ExecBadUser,
             ErrorKind::CommandNotFound,
             ErrorKind::TakenOver,
+            ErrorKind::ConnectRefused,
+            ErrorKind::ConnectFailed,
+            ErrorKind::ConnectReset,
         ],
     ),
     row(
@@ -144,7 +147,7 @@ pub(crate) const OWN: &[Row] = &[
     },
 ];
 
-/// The codes of `run` and `exec`.
+/// The codes of `run`, `exec` and `shell`.
 pub(crate) const COMMAND: &[Row] = &[
     Row { code: Code::Command, meaning: "The command exited with this code.", kinds: &[] },
     row(TIMED_OUT, "The command ran into `--timeout` and was killed.", &[]),
@@ -171,12 +174,12 @@ pub(crate) fn help(example: &str, table: &[Row]) -> String {
     help
 }
 
-/// What a command's code is made of. `run` and `exec` hand on codes of others, so their own are few.
+/// What a command's code is made of. `run`, `exec` and `shell` hand on codes of others, so their own are few.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scope {
-    /// Every command but `run` and `exec`.
+    /// Every command but `run`, `exec` and `shell`.
     Own,
-    /// `run` and `exec`.
+    /// `run`, `exec` and `shell`.
     Command,
 }
 

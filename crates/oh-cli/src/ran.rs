@@ -1,4 +1,4 @@
-//! One command of `oh run` or `oh exec`, from its start to its report.
+//! One command of `oh run`, `oh exec` or `oh shell`, from its start to its report.
 
 use std::io;
 use std::pin::Pin;
@@ -38,10 +38,9 @@ impl Ran {
         ui: Ui,
         interrupt: &Interrupt,
     ) -> Result<Self> {
-        let (grace, keys) = (spec.grace, spec.stdin);
-        let terminal = spec.terminal.is_some();
+        let (grace, keys, size) = (spec.grace, spec.stdin, spec.terminal);
         let process = sandbox.start(spec).await?;
-        let terminal = terminal.then(|| Terminal::lend(keys)).transpose();
+        let terminal = size.map(|size| Terminal::lend(keys, size)).transpose();
         let terminal =
             terminal.map_err(|error| Failure::new(Cause::Local, "use the terminal", error.to_string()))?;
         Self::join(sandbox, process, grace, terminal, ui, interrupt).await

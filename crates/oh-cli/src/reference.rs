@@ -33,7 +33,7 @@ fn exit_codes_page_is_fresh() {
          memory, 141 SIGPIPE, 143 SIGTERM.\n"
     );
     page.push_str(
-        "\n## `oh run` and `oh exec`\n\nThey hand on the command's own code, so they have few of their own: those that \
+        "\n## `oh run`, `oh exec` and `oh shell`\n\nThey hand on the command's own code, so they have few of their own: those that \
          `docker run`, `timeout` and shells use. A command can exit with these codes too; with `--output json` the \
          field `end` tells how it really ended, and it is there only when the command ran and ended.\n\n",
     );

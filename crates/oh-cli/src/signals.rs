@@ -5,8 +5,8 @@ use std::sync::{Arc, OnceLock};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::exit_code;
 use crate::output::Ui;
+use crate::{exit_code, terminal};
 
 /// A signal that asks us to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +74,7 @@ impl Interrupt {
                     _ = hangup => Signal::Hangup,
                 };
                 if !told.tell(signal) {
+                    terminal::give_back();
                     std::process::exit(exit_code::of_signal(signal).into());
                 }
                 ui.note(&format!("oh: {signal}: ending what runs; another signal leaves at once"));

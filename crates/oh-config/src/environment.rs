@@ -3,7 +3,7 @@
 //! Only these names are read. OpenHands owns many names that start with `OH_`, so a prefix says nothing.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{Uid, User, gethostname};
@@ -77,6 +77,7 @@ pub(crate) const VARIABLES: &[Variable] = &[
     ),
     variable("XDG_DATA_HOME", Meaning::Fact, "folder of `oh/images`; otherwise `~/.local/share`"),
     variable("XDG_RUNTIME_DIR", Meaning::Fact, "folder of `oh/local`; otherwise `/tmp/oh-<user id>`"),
+    variable("TERM", Meaning::Fact, "the kind of the terminal, which `oh shell` passes on"),
 ];
 
 /// What the process finds around it, as a value.
@@ -128,6 +129,12 @@ impl Environment {
     #[must_use]
     pub fn home_dir(&self) -> Option<PathBuf> {
         self.folder("HOME").or_else(|| self.home.clone())
+    }
+
+    /// The kind of the user's terminal.
+    #[must_use]
+    pub fn terminal(&self) -> Option<&OsStr> {
+        self.get("TERM").map(OsString::as_os_str)
     }
 
     /// The user's configuration file, which need not exist.

@@ -7,6 +7,7 @@ mod concurrency;
 mod exec;
 mod failures;
 mod files;
+mod forwarding;
 mod hostile;
 mod lifecycle;
 mod logs;
@@ -25,7 +26,7 @@ use crate::case::Case;
 /// Every case, for every backend.
 #[must_use]
 pub fn all() -> Vec<Case> {
-    let areas: [(&'static str, Vec<Case>); 19] = [
+    let areas: [(&'static str, Vec<Case>); 20] = [
         ("exec", exec::cases()),
         ("process", processes::cases()),
         ("stdin", stdin::cases()),
@@ -45,6 +46,7 @@ pub fn all() -> Vec<Case> {
         ("terminal", terminals::cases()),
         ("attach", attach::cases()),
         ("usage", usage::cases()),
+        ("forward", forwarding::cases()),
     ];
     let in_area = |(area, cases): (_, Vec<Case>)| cases.into_iter().map(move |case| Case { area, ..case });
     areas.into_iter().flat_map(in_area).collect()

@@ -2,7 +2,8 @@
 //!
 //! The conformance suite is one list of [`cases`] that every backend runs through the facade: a backend cannot choose.
 //! [`suite`] runs it, [`skips`] holds what a backend lacks with the reason, [`report`] and [`baseline`] turn outcomes into
-//! the parity table and find regressions. [`oh`] runs the real binary for the tests in `tests/cli_*.rs`.
+//! the parity table and find regressions. [`oh`] runs the real binary for the tests in `tests/cli_*.rs`, on a [`pty`]
+//! where it is interactive.
 
 pub mod baseline;
 pub mod case;
@@ -14,6 +15,7 @@ pub mod environment;
 pub mod failure;
 pub mod oh;
 pub mod probe;
+pub mod pty;
 pub mod report;
 pub mod skips;
 pub mod suite;

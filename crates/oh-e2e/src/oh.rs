@@ -4,15 +4,17 @@ use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::environment::{self, OH_BIN};
+use crate::pty::Pty;
 
 /// A command that takes longer than this is ended.
-const LIMIT: Duration = Duration::from_secs(180);
+pub(crate) const LIMIT: Duration = Duration::from_secs(180);
 /// How often it is looked at.
-const POLL: Duration = Duration::from_millis(10);
+pub(crate) const POLL: Duration = Duration::from_millis(10);
 
 /// Where the binary is: `OH_BIN`, else the build folder of the running test.
 ///
@@ -35,6 +37,50 @@ pub fn binary() -> Result<PathBuf, String> {
 pub fn run_id(what: &str) -> String {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     format!("e2e-{what}-{}-{}", std::process::id(), since.as_micros())
+}
+
+/// A sandbox for one test, removed when this is dropped.
+#[derive(Debug)]
+pub struct Kept {
+    /// The backend it is on.
+    pub backend: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl Kept {
+    /// One of this image.
+    ///
+    /// # Errors
+    /// In words, when it cannot be made.
+    pub fn new(backend: &str, what: &str, image: &str) -> Result<Self, String> {
+        let kept = Self { backend: backend.to_owned(), name: format!("{}-box", run_id(what)) };
+        let made = kept.oh(["run", "--keep", "--name", &kept.name, "--image", image, "--", "true"])?.run()?;
+        if made.code == Some(0) { Ok(kept) } else { Err(format!("{backend}: {made:?}")) }
+    }
+
+    /// An `oh` on its backend.
+    ///
+    /// # Errors
+    /// See [`binary`].
+    pub fn oh<S: Into<OsString>>(&self, arguments: impl IntoIterator<Item = S>) -> Result<Oh, String> {
+        Ok(Oh::new(&self.backend)?.args(arguments))
+    }
+
+    /// Runs `oh exec` in it.
+    ///
+    /// # Errors
+    /// See [`Oh::run`].
+    pub fn exec(&self, arguments: &[&str]) -> Result<Ran, String> {
+        self.oh([&["exec", &self.name], arguments].concat())?.run()
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        // What cannot be removed ends by itself.
+        let _ = self.oh(["rm", &self.name]).and_then(Oh::run);
+    }
 }
 
 /// What a finished `oh` left.
@@ -60,8 +106,8 @@ pub struct Oh {
 pub struct Running {
     /// Its process, for signals.
     pub child: Child,
-    stdout: Option<JoinHandle<Vec<u8>>>,
-    stderr: Option<JoinHandle<Vec<u8>>>,
+    stdout: Option<Collected>,
+    stderr: Option<Collected>,
 }
 
 impl Oh {
@@ -121,8 +167,23 @@ impl Oh {
             // It may end without having read everything.
             thread::spawn(move || stdin.write_all(&self.stdin));
         }
-        let (stdout, stderr) = (child.stdout.take().map(collect), child.stderr.take().map(collect));
+        let (stdout, stderr) =
+            (child.stdout.take().map(Collected::of), child.stderr.take().map(Collected::of));
         Ok(Running { child, stdout, stderr })
+    }
+
+    /// Starts it on a terminal, which becomes its own.
+    ///
+    /// # Errors
+    /// In words, when it cannot be started.
+    pub fn start_on(self, terminal: &Pty) -> Result<Running, String> {
+        let mut command = Command::new("setsid");
+        command.arg("--ctty").arg(self.command.get_program()).args(self.command.get_args()).env_clear();
+        command.envs(self.command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let line = || terminal.line().map_err(|error| error.to_string());
+        command.stdin(line()?).stdout(line()?).stderr(line()?);
+        let child = command.spawn().map_err(|error| format!("{command:?}: {error}"))?;
+        Ok(Running { child, stdout: None, stderr: None })
     }
 
     /// Runs it to its end.
@@ -135,6 +196,41 @@ impl Oh {
 }
 
 impl Running {
+    /// Waits until it has said `wanted` on either stream; returns what it has said on standard output.
+    ///
+    /// # Errors
+    /// In words, when it does not or ends, with what it said.
+    pub fn until_said(&mut self, wanted: &str) -> Result<String, String> {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            // Looked at first: what it said last is collected by the time one knows of its end, or soon after.
+            let ended = self.child.try_wait().map_err(|error| error.to_string())?.is_some();
+            let [out, err] = [&self.stdout, &self.stderr].map(|stream| {
+                let bytes = stream.as_ref().map(Collected::so_far).unwrap_or_default();
+                String::from_utf8_lossy(&bytes).into_owned()
+            });
+            if out.contains(wanted) || err.contains(wanted) {
+                return Ok(out);
+            }
+            if ended || Instant::now() > deadline {
+                return Err(format!("oh did not say {wanted:?}; it said: {out}{err}"));
+            }
+            thread::sleep(POLL);
+        }
+    }
+
+    /// Sends it a signal, by its name.
+    ///
+    /// # Errors
+    /// In words, when it is gone.
+    pub fn signal(&self, name: &str) -> Result<(), String> {
+        let kill = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
+        match kill {
+            Ok(status) if status.success() => Ok(()),
+            other => Err(format!("kill -s {name}: {other:?}")),
+        }
+    }
+
     /// Waits for its end, but not for ever.
     ///
     /// # Errors
@@ -168,15 +264,35 @@ impl Drop for Running {
     }
 }
 
-fn collect(mut stream: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
-    thread::spawn(move || {
-        let mut bytes = Vec::new();
-        let _ = stream.read_to_end(&mut bytes);
-        bytes
-    })
+/// What a stream has said so far.
+#[derive(Debug)]
+pub(crate) struct Collected {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    thread: JoinHandle<()>,
 }
 
-fn text(collected: Option<JoinHandle<Vec<u8>>>) -> String {
-    let bytes = collected.and_then(|thread| thread.join().ok()).unwrap_or_default();
-    String::from_utf8_lossy(&bytes).into_owned()
+impl Collected {
+    pub(crate) fn of(mut stream: impl Read + Send + 'static) -> Self {
+        let bytes = Arc::<Mutex<Vec<u8>>>::default();
+        let kept = Arc::clone(&bytes);
+        let thread = thread::spawn(move || {
+            let mut piece = [0; 8192];
+            while let Ok(count @ 1..) = stream.read(&mut piece) {
+                kept.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&piece[..count]);
+            }
+        });
+        Self { bytes, thread }
+    }
+
+    pub(crate) fn so_far(&self) -> Vec<u8> {
+        self.bytes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+fn text(collected: Option<Collected>) -> String {
+    let bytes = collected.map(|Collected { bytes, thread }| {
+        let _ = thread.join();
+        std::mem::take(&mut *bytes.lock().unwrap_or_else(PoisonError::into_inner))
+    });
+    String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned()
 }

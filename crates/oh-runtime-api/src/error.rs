@@ -97,6 +97,12 @@ pub enum ErrorKind {
     TransferChecksum,
     /// A file could not be read or written for another reason.
     TransferFailed,
+    /// Nothing listens where a connection in the sandbox was to lead.
+    ConnectRefused,
+    /// There can be no such connection in the sandbox, for another reason.
+    ConnectFailed,
+    /// A connection in the sandbox broke: its peer reset it.
+    ConnectReset,
     /// The configuration or the request cannot be right.
     Config,
     /// We may not do this.
@@ -167,6 +173,9 @@ impl ErrorKind {
             Self::TransferUnsafe => "transfer_unsafe",
             Self::TransferChecksum => "transfer_checksum",
             Self::TransferFailed => "transfer_failed",
+            Self::ConnectRefused => "connect_refused",
+            Self::ConnectFailed => "connect_failed",
+            Self::ConnectReset => "connect_reset",
             Self::Config => "config",
             Self::Forbidden => "forbidden",
             Self::Unavailable => "unavailable",
@@ -196,6 +205,8 @@ impl ErrorKind {
             | Self::Replaced
             | Self::TransferNoSpace
             | Self::TransferChecksum
+            | Self::ConnectRefused
+            | Self::ConnectReset
             | Self::Unavailable => Retry::Later,
             _ => Retry::Never,
         }

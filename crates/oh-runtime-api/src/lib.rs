@@ -30,5 +30,5 @@ pub use error::{Error, ErrorKind, Result, Retry};
 pub use files::{EntryKind, FileEntry};
 pub use name::{InvalidName, RunId, SandboxName};
 pub use resources::Resources;
-pub use sandbox::{AgentInfo, AttachedProcess, BoxRead, BoxWrite, Process, ProcessControl, Sandbox};
+pub use sandbox::{AgentInfo, AttachedProcess, BoxRead, BoxWrite, Dialed, Process, ProcessControl, Sandbox};
 pub use spec::{Labels, Mount, SandboxSpec, label};

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::{
-    CommandId, CommandInfo, CommandSpec, DeleteReport, FileEntry, Finished, Incarnation, Offsets, Result,
-    TerminalSize,
+    CommandId, CommandInfo, CommandSpec, DeleteReport, Error, FileEntry, Finished, Incarnation, Offsets,
+    Result, TerminalSize,
 };
 
 /// Bytes out of a sandbox.
@@ -96,6 +96,27 @@ pub struct AttachedProcess {
 impl Debug for Process {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Process").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// An open TCP connection in a sandbox. Each half can end alone, and be used by another task than the other.
+///
+/// It is carried by the session with the agent, as everything is: when the stream to the sandbox breaks and another one is
+/// opened, it goes on. What is not read holds the peer back after a window (4 MiB, besides what its kernel takes); dropping
+/// the reader discards what follows. With both halves dropped the connection is closed, as soon as what was written has been
+/// passed on, and after 30 s at the latest.
+pub struct Dialed {
+    /// What the peer says. Its end is the peer's; a connection that broke is an error behind the last byte, which wraps
+    /// [`Error`](crate::Error): [`ConnectReset`](crate::ErrorKind::ConnectReset), or what became of the sandbox.
+    pub read: BoxRead,
+    /// What the peer gets. Shutting it down or dropping it is the end for the peer. It fails with
+    /// [`BrokenPipe`](std::io::ErrorKind::BrokenPipe) when the peer takes no more; the reader says why.
+    pub write: BoxWrite,
+}
+
+impl Debug for Dialed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Dialed").finish_non_exhaustive()
     }
 }
 
@@ -189,6 +210,20 @@ pub trait Sandbox: Debug + Display + Send + Sync + 'static {
     /// # Errors
     /// The `Transfer…` kinds; what came before the failure stays.
     async fn unpack(&self, path: &Path, tar: BoxRead) -> Result<u64>;
+
+    /// Opens a TCP connection to something that listens in the sandbox, or that can be reached from there. `host` is an
+    /// IP address or `localhost`, which is tried as `127.0.0.1` and as `::1`; other names are not looked up.
+    ///
+    /// The agent connects, in the network the sandbox's commands have: where a backend does not isolate, the machine's.
+    ///
+    /// # Errors
+    /// [`ConnectRefused`](crate::ErrorKind::ConnectRefused) when nothing listens there,
+    /// [`ConnectFailed`](crate::ErrorKind::ConnectFailed) when there is no way, or no answer within 10 s.
+    async fn dial(&self, host: &str, port: u16) -> Result<Dialed>;
+
+    /// Waits until the sandbox can be used no more, and says why; connects again where that is possible. For whoever has
+    /// nothing else open that would tell.
+    async fn gone(&self) -> Error;
 
     /// Says goodbye to the agent, so that it knows of every end that was fetched before this process ends. Waits a moment at
     /// most, and for nothing while something is open. The next request connects again.

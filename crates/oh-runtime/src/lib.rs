@@ -27,6 +27,7 @@
 //! | `trouble` | asks the backend what became of a sandbox |
 //! | `ext`, `capture` | [`SandboxExt`], and output within a limit |
 //! | `copy`, `channel` | trees in and out |
+//! | `forward` | [`forward()`]: a port of this machine that leads into a sandbox |
 //! | `pack`, `unpack` | our side of a tar stream; what a sandbox sent is hostile |
 
 mod bulk;
@@ -36,6 +37,7 @@ mod compose;
 mod connection;
 mod copy;
 mod ext;
+mod forward;
 mod pack;
 mod payload;
 mod runtime;
@@ -51,5 +53,6 @@ pub use oh_runtime_api::*;
 pub use capture::{Captured, Output, OutputLimit};
 pub use copy::CopyReport;
 pub use ext::SandboxExt;
+pub use forward::forward;
 pub use runtime::{Defaults, Runtime};
 pub use unpack::CopyLimits;

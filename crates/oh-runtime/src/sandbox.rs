@@ -9,8 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use oh_agent::client::{Client, Download};
 use oh_runtime_api::{
-    AgentInfo, AttachedProcess, Backend, BoxRead, CommandId, CommandInfo, CommandSpec, DeleteReport, Error,
-    ErrorKind, FileEntry, Incarnation, Offsets, Outcome, Process, Result, Sandbox,
+    AgentInfo, AttachedProcess, Backend, BoxRead, CommandId, CommandInfo, CommandSpec, DeleteReport, Dialed,
+    Error, ErrorKind, FileEntry, Incarnation, Offsets, Outcome, Process, Result, Sandbox,
 };
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -270,6 +270,38 @@ impl Sandbox for Attached {
         let connection = self.connected_for(upload.is_large).await?;
         let entries = connection.client().unpack(path, upload.data).await;
         connection.explained(entries).await
+    }
+
+    async fn dial(&self, host: &str, port: u16) -> Result<Dialed> {
+        let connection = self.connected().await?;
+        let dialed = connection.client().dial(host, port).await;
+        connection
+            .explained(dialed)
+            .await
+            .map(|dialed| Dialed { read: connection.reader(dialed.read), ..dialed })
+    }
+
+    async fn gone(&self) -> Error {
+        loop {
+            let error = match self.connected().await {
+                Ok(connection) => {
+                    // Whoever waits is no reason to keep a session.
+                    let over = connection.client().over();
+                    drop(connection);
+                    over.await;
+                    continue;
+                }
+                Err(error) => error,
+            };
+            if !matches!(error.kind(), ErrorKind::StreamLost | ErrorKind::Ended) {
+                return error;
+            }
+            // One that is being removed has ended first.
+            return match trouble::settled(&*self.backend, &self.id).await {
+                Fate::Runs => error,
+                fate => fate.explain(error, ErrorKind::Ended),
+            };
+        }
     }
 
     async fn disconnect(&self) {

@@ -105,8 +105,8 @@ pub(super) struct Channel {
 pub(super) struct Handle {
     id: u32,
     connection: Arc<Connection>,
-    /// Of a command, the agent wants to know when nobody uses its channel any more.
-    command: AtomicBool,
+    /// Of a command or a connection, the agent wants to know when nobody uses its channel any more.
+    lasting: AtomicBool,
     /// Its end has arrived where it was wanted.
     claimed: AtomicBool,
 }
@@ -117,7 +117,11 @@ impl Handle {
     }
 
     pub(super) fn carries_command(&self) {
-        self.command.store(true, Ordering::Relaxed);
+        self.lasting.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn carries_connection(&self) {
+        self.lasting.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn claim(&self) {
@@ -136,7 +140,7 @@ impl Handle {
 impl Drop for Handle {
     fn drop(&mut self) {
         self.connection.shared.state().slots.remove(&self.id);
-        if *self.command.get_mut() {
+        if *self.lasting.get_mut() {
             let claimed = *self.claimed.get_mut();
             // A connection that is gone takes the channel with it.
             let _ = self.send(&ToAgent::Close { claimed });
@@ -226,7 +230,7 @@ impl Connection {
             handle: Arc::new(Handle {
                 id,
                 connection: Arc::clone(self),
-                command: AtomicBool::new(false),
+                lasting: AtomicBool::new(false),
                 claimed: AtomicBool::new(false),
             }),
         };
@@ -250,6 +254,11 @@ impl Channel {
             Some(reply) => Ok(reply),
             None => Err(self.handle.lost(operation)),
         })
+    }
+
+    /// The next reply, when it has come already.
+    pub(super) fn reply_now(&mut self) -> Option<FromAgent> {
+        self.replies.try_recv().ok()
     }
 
     pub(super) fn handle(&self) -> &Arc<Handle> {

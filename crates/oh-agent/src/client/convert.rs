@@ -134,6 +134,9 @@ pub(super) fn failure(failure: Failure, operation: &str) -> Error {
         FailureKind::TransferFailed => ErrorKind::TransferFailed,
         FailureKind::Cancelled => ErrorKind::Cancelled,
         FailureKind::Protocol => ErrorKind::Protocol,
+        FailureKind::ConnectRefused => ErrorKind::ConnectRefused,
+        FailureKind::ConnectFailed => ErrorKind::ConnectFailed,
+        FailureKind::ConnectReset => ErrorKind::ConnectReset,
     };
     let started = matches!(
         failure.kind,
@@ -145,6 +148,7 @@ pub(super) fn failure(failure: Failure, operation: &str) -> Error {
             | FailureKind::TransferChecksum
             | FailureKind::TransferFailed
             | FailureKind::Cancelled
+            | FailureKind::ConnectReset
     );
     let outcome = if started { Outcome::Unknown } else { Outcome::NotStarted };
     Error::new(kind, operation, failure.message).outcome_is(outcome)

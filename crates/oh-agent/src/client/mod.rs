@@ -3,6 +3,7 @@
 mod connection;
 mod convert;
 mod files;
+mod forward;
 mod process;
 mod rejoin;
 mod streams;
@@ -14,8 +15,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use oh_runtime_api::{
-    AgentInfo, AttachedProcess, BoxRead, CommandId, CommandInfo, CommandSpec, Duplex, FileEntry, Offsets,
-    Process, Result,
+    AgentInfo, AttachedProcess, BoxRead, CommandId, CommandInfo, CommandSpec, Dialed, Duplex, FileEntry,
+    Offsets, Process, Result,
 };
 
 use connection::Connection;
@@ -144,5 +145,13 @@ impl Client {
     /// The `Transfer…` kinds.
     pub async fn unpack(&self, path: &Path, tar: BoxRead) -> Result<u64> {
         files::unpack(&self.connection, path, tar).await
+    }
+
+    /// See [`Sandbox::dial`](oh_runtime_api::Sandbox::dial).
+    ///
+    /// # Errors
+    /// The `Connect…` kinds.
+    pub async fn dial(&self, host: &str, port: u16) -> Result<Dialed> {
+        forward::dial(&self.connection, host, port).await
     }
 }

@@ -58,7 +58,7 @@ impl AsyncRead for Reader {
     }
 }
 
-/// Standard input of a command: what is written goes through a small pipe into the channel.
+/// What a command or a peer gets: what is written goes through a small pipe into the channel.
 pub(super) fn writer(handle: &Arc<Handle>, mut outlet: Outlet) -> BoxWrite {
     let (ours, theirs) = tokio::io::duplex(2 * MAX_PAYLOAD);
     let handle = Arc::clone(handle);

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use oh_runtime_api::{CommandSpec, ErrorKind, Outcome};
-use tokio::io::{AsyncWriteExt, DuplexStream};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 use super::Client;
 use crate::protocol::frame::{self, MAX_PAYLOAD};
-use crate::protocol::{self, FromAgent, Hello, Join, OUTPUT, ToAgent, VERSION, WINDOW, encode};
+use crate::protocol::{
+    self, Failure, FailureKind, FromAgent, Hello, Join, OUTPUT, ToAgent, VERSION, WINDOW, encode,
+};
 use crate::wire;
 
 /// A client and the other end of its stream, which holds every script whole.
@@ -91,4 +93,27 @@ async fn an_agent_that_sends_more_than_the_window_is_cut_off() {
     let error = process.wait().await.unwrap_err();
     assert!(error.message().contains("more than was allowed"), "{error}");
     assert!(client.is_closed());
+}
+
+#[tokio::test]
+async fn a_connection_that_broke_has_no_end() {
+    let (opened, failure) =
+        (FromAgent::Opened, Failure { kind: FailureKind::ConnectReset, message: "reset".to_owned() });
+    for broke in [false, true] {
+        let mut script = bytes::BytesMut::from(message(1, &opened).as_slice());
+        if broke {
+            // Messages overtake data.
+            script.extend_from_slice(&message(1, &FromAgent::Broke(failure.clone())));
+        }
+        frame::put_data(&mut script, 1, OUTPUT, b"half");
+        frame::put_eof(&mut script, 1, OUTPUT);
+        let (client, agent) = pair();
+        let (client, _agent) = tokio::join!(client, greet(agent, script.to_vec()));
+        let mut dialed = client.unwrap().dial("127.0.0.1", 80).await.unwrap();
+        let mut bytes = Vec::new();
+        let end = dialed.read.read_to_end(&mut bytes).await;
+        assert_eq!(bytes, b"half");
+        let end = end.map_err(|error| error.downcast::<oh_runtime_api::Error>().unwrap().kind());
+        assert_eq!(end, if broke { Err(ErrorKind::ConnectReset) } else { Ok(4) });
+    }
 }

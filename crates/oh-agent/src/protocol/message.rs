@@ -75,7 +75,7 @@ pub enum FromAgent {
     Attached(Attached),
     /// The commands the agent knows.
     Commands(Vec<CommandEntry>),
-    /// The transfer has begun; its bytes follow or are expected.
+    /// The transfer has begun, or the connection is there; bytes follow or are expected.
     Opened,
     /// The command ended. Its last output may still be on the way.
     Ended(EndReport),
@@ -93,6 +93,8 @@ pub enum FromAgent {
     },
     /// There is more than the client wants to get this way; nothing was sent.
     TooLarge,
+    /// The connection broke; what came before is still on the way, and its end is none.
+    Broke(Failure),
 }
 
 /// Which session a stream carries.
@@ -175,6 +177,14 @@ pub enum Request {
     Unpack {
         /// The folder to unpack into.
         path: Vec<u8>,
+    },
+    /// Opens a TCP connection in the sandbox: what is sent goes to the peer, what it says comes back, and either
+    /// direction ends alone.
+    Connect {
+        /// An IP address, or `localhost`.
+        host: Vec<u8>,
+        /// The peer's port.
+        port: u16,
     },
 }
 
@@ -359,6 +369,12 @@ pub enum FailureKind {
     Cancelled,
     /// The request cannot be understood or is over a limit.
     Protocol,
+    /// Nothing listens there.
+    ConnectRefused,
+    /// There cannot be a connection for another reason.
+    ConnectFailed,
+    /// The connection was there and broke.
+    ConnectReset,
 }
 
 /// One entry of a folder.

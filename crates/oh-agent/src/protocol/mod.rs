@@ -41,9 +41,9 @@ pub const HEARTBEAT: Duration = Duration::from_secs(15);
 /// An end that hears nothing for this long takes the connection for lost.
 pub const SILENCE: Duration = Duration::from_secs(60);
 
-/// Bytes from the client to the agent: standard input, the content of a file or an archive.
+/// Bytes from the client to the agent: standard input, the content of a file or an archive, what a peer gets.
 pub const INPUT: u8 = 0;
-/// Bytes from the agent to the client: standard output, the content of a file or an archive.
+/// Bytes from the agent to the client: standard output, the content of a file or an archive, what a peer says.
 pub const OUTPUT: u8 = 1;
 /// Standard error of a command.
 pub const ERROR: u8 = 2;

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::agent::Agent;
 use super::awake::unbroken;
-use super::{archive, commands, files, log, transport};
+use super::{archive, commands, files, forward, log, transport};
 use crate::flow::{self, Dialect, Feed, Gate, Inlet, Outlet};
 use crate::protocol::frame::Frame;
 use crate::protocol::{
@@ -348,6 +348,7 @@ fn open(agent: &Rc<Agent>, sender: &Sender, slots: &Slots, id: u32, request: Req
             Request::List { path } => files::list(channel, path).await,
             Request::Pack { path, refuse_above } => archive::pack(channel, path, refuse_above).await,
             Request::Unpack { path } => archive::unpack(channel, path).await,
+            Request::Connect { host, port } => forward::connect(channel, &host, port).await,
         }
         slots.borrow_mut().remove(&id);
     });

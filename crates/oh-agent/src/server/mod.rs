@@ -18,6 +18,7 @@
 //! | `reaper` | children that nobody else waits for |
 //! | `tree` | finding and signalling descendants |
 //! | `files`, `archive` | reading, writing, listing; tar streams in and out |
+//! | `forward` | TCP connections to what listens in the sandbox |
 //! | `awake` | waiting, though clocks jump |
 //! | `cgroup` | what the kernel counts for the whole sandbox |
 //! | `bridge` | what a container runtime executes to reach the agent |
@@ -34,6 +35,7 @@ mod commands;
 mod connection;
 mod control;
 mod files;
+mod forward;
 mod identity;
 mod launch;
 mod pump;

@@ -6,9 +6,11 @@ pub(crate) mod exec;
 pub(crate) mod kill;
 pub(crate) mod logs;
 pub(crate) mod ls;
+pub(crate) mod port_forward;
 pub(crate) mod ps;
 pub(crate) mod rm;
 pub(crate) mod run;
+pub(crate) mod shell;
 
 use std::time::Duration;
 
@@ -68,6 +70,8 @@ pub(crate) async fn dispatch(context: &Context, command: Command) -> Result<u8> 
     match command {
         Command::Run(args) => run::run(context, args).await,
         Command::Exec(args) => exec::exec(context, args).await,
+        Command::Shell(args) => shell::shell(context, args).await,
+        Command::PortForward(args) => port_forward::port_forward(context, args).await,
         Command::Ps(args) => ps::ps(context, args).await,
         Command::Kill(args) => kill::kill(context, args).await,
         Command::Cp(args) => cp::cp(context, args).await,

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use oh_runtime::{
-    AgentInfo, AttachedProcess, BoxRead, CommandId, CommandInfo, CommandSpec, DeleteReport, ErrorKind,
-    FileEntry, Incarnation, Offsets, Process, Result, Sandbox, SandboxExt,
+    AgentInfo, AttachedProcess, BoxRead, CommandId, CommandInfo, CommandSpec, DeleteReport, Dialed, Error,
+    ErrorKind, FileEntry, Incarnation, Offsets, Process, Result, Sandbox, SandboxExt,
 };
 use tar::{EntryType, Header};
 
@@ -222,6 +222,14 @@ impl Sandbox for Liar {
 
     async fn unpack(&self, path: &Path, tar: BoxRead) -> Result<u64> {
         self.real.unpack(path, tar).await
+    }
+
+    async fn dial(&self, host: &str, port: u16) -> Result<Dialed> {
+        self.real.dial(host, port).await
+    }
+
+    async fn gone(&self) -> Error {
+        self.real.gone().await
     }
 
     async fn disconnect(&self) {

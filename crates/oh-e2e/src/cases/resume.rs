@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use oh_runtime::{Backend, CommandSpec, End, ErrorKind, Sandbox, SandboxExt, Selector};
+use oh_runtime::{Backend, CommandSpec, End, ErrorKind, Sandbox, SandboxExt, Selector, TerminalSize};
 use tokio::io::AsyncWriteExt;
 
+use super::terminals::{output_of, until_word};
 use crate::case::{Case, case};
 use crate::context::Context;
 use crate::cutting::Cutting;
 use crate::data::noise;
-use crate::failure::{CaseResult, check, equal, refused};
+use crate::failure::{CaseResult, Failure, check, equal, refused};
 use crate::probe::{read_all, script, within};
 
 /// A stream is opened dozens of times, on a machine where others may do the same.
@@ -26,12 +27,13 @@ pub(super) fn cases() -> Vec<Case> {
         case!(commands_run_once_and_tell_the_truth).seconds(DEADLINE),
         case!(input_arrives_whole).seconds(DEADLINE),
         case!(files_arrive_whole).seconds(DEADLINE),
+        case!(a_conversation_goes_on).seconds(DEADLINE),
         case!(a_sandbox_that_is_gone_is_not_waited_for).seconds(DEADLINE),
     ]
 }
 
 /// The same sandbox over streams that live at most `longest` bytes.
-async fn cut(
+pub(super) async fn cut(
     cx: &Context,
     sandbox: &dyn Sandbox,
     longest: usize,
@@ -45,7 +47,7 @@ async fn cut(
 }
 
 /// A case without enough cuts would prove nothing.
-fn often_cut(cutting: &Cutting, times: usize) -> CaseResult {
+pub(super) fn often_cut(cutting: &Cutting, times: usize) -> CaseResult {
     check(cutting.cuts() >= times, format!("the stream was cut only {} times", cutting.cuts()))
 }
 
@@ -98,6 +100,29 @@ async fn files_arrive_whole(cx: &Context) -> CaseResult {
         sandbox.read(&path).await
     };
     check(within(LONG, "the file", copied).await?? == bytes, "the file is another")?;
+    often_cut(&cutting, 10)
+}
+
+async fn a_conversation_goes_on(cx: &Context) -> CaseResult {
+    let (sandbox, cutting) = cut(cx, &*cx.shared().await?, 1_200, 6).await?;
+    let mut process =
+        sandbox.start(CommandSpec::new(["sh"]).terminal(TerminalSize::default()).stdin()).await?;
+    let mut stdout = output_of(&mut process)?;
+    let mut stdin = process.stdin.take().ok_or_else(|| Failure::new("there is no standard input"))?;
+    // From here on only answers are shown: neither prompts nor what is typed.
+    stdin.write_all(b"PS1=; stty -echo; echo be''gun\n").await?;
+    until_word(&mut stdout, "begun\r\n").await?;
+    let talking = async {
+        for number in 1..=200 {
+            stdin.write_all(format!("echo {number} $(({number} * 3))\n").as_bytes()).await?;
+            let answer = format!("{number} {}\r\n", number * 3);
+            equal("answer", &until_word(&mut stdout, &answer).await?, &answer)?;
+        }
+        stdin.write_all(b"exit 7\n").await?;
+        equal("what is said at the end", &read_all(Some(stdout)).await?, &b"")?;
+        Ok::<_, Failure>(process.wait().await?.end)
+    };
+    equal("end", &within(LONG, "the conversation", talking).await??, &End::Exited(7))?;
     often_cut(&cutting, 10)
 }
 
