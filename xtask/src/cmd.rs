@@ -14,6 +14,9 @@ use crate::ui;
 /// How many lines of a failed program's output an error repeats.
 const TAIL_LINES: usize = 25;
 
+/// How the variables begin that describe the package a program belongs to.
+const OF_OUR_PACKAGE: [&str; 2] = ["CARGO_PKG_", "CARGO_MANIFEST_"];
+
 /// One program to run.
 pub(crate) struct Cmd {
     command: Command,
@@ -28,6 +31,13 @@ impl Cmd {
         let program = words.next().unwrap_or_default();
         let mut command = Command::new(program);
         command.args(words);
+        // What cargo told us of ourselves is not for a cargo below: ring and all that uses it would be built again.
+        for (name, _) in std::env::vars_os() {
+            if name.to_str().is_some_and(|name| OF_OUR_PACKAGE.iter().any(|prefix| name.starts_with(prefix)))
+            {
+                command.env_remove(name);
+            }
+        }
         let shown = argv.iter().map(|word| shell_word(word.as_ref())).collect::<Vec<_>>().join(" ");
         Self { command, shown, limit: None }
     }

@@ -12,6 +12,8 @@
 pub mod protocol;
 
 #[cfg(any(feature = "client", feature = "server"))]
+pub mod archive;
+#[cfg(any(feature = "client", feature = "server"))]
 mod digest;
 #[cfg(any(feature = "client", feature = "server"))]
 mod flow;

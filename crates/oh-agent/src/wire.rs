@@ -4,17 +4,25 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::Instant;
 
 use crate::protocol::frame::{self, Decoder, Frame, FrameError, HEADER};
 use crate::protocol::{self, KEPT, PREAMBLE, RECEIPT_EVERY};
 
 /// Frames of data waiting behind each other; few, so that a message never waits long and channels take turns.
 const BULK_QUEUE: usize = 4;
+/// Most bytes of data that are under way while other channels are at work.
+const KEPT_BESIDE: usize = 512 * 1024;
+/// For how long a channel is taken to be at work after it was.
+const BESIDE: Duration = Duration::from_millis(250);
+/// Data in frames of this size belong to a transfer that nobody waits for byte by byte.
+const BULKY: usize = 16 * 1024;
 /// Bytes written at once.
 const WRITE_BATCH: usize = 64 * 1024;
 /// Most bytes kept with messages, which are not held back: who lets it come to that receives nothing.
@@ -135,6 +143,10 @@ pub(crate) struct Outgoing {
     kept_bytes: usize,
     /// Where the first piece begins of which no stream has taken anything.
     untouched: u64,
+    /// The channel whose data come in large frames.
+    bulky: u32,
+    /// When another one was last at work.
+    beside: Option<Instant>,
 }
 
 /// Takes what the other end says to have received.
@@ -161,6 +173,8 @@ pub(crate) fn outgoing() -> (Sender, Outgoing, Receipts) {
         before: 0,
         kept_bytes: 0,
         untouched: 0,
+        bulky: 0,
+        beside: None,
     };
     (Sender { control: control_sender, bulk: bulk_sender, backlog }, outgoing, Receipts(receipts_sender))
 }
@@ -216,6 +230,33 @@ impl Outgoing {
         messages
     }
 
+    /// How many bytes may be under way before more data are sent. What is under way is ahead of everything that is said
+    /// later: it has to be little while somebody beside a large transfer waits for answers.
+    fn ahead(&self) -> usize {
+        if self.beside.is_some_and(|at| at.elapsed() < BESIDE) { KEPT_BESIDE } else { KEPT }
+    }
+
+    fn put_message(&mut self, buffer: &mut BytesMut, (channel, body): &(u32, Vec<u8>)) -> io::Result<()> {
+        if *channel != 0 && *channel != self.bulky {
+            self.beside = Some(Instant::now());
+        }
+        frame::put_message(buffer, *channel, body).map_err(io::Error::other)
+    }
+
+    fn put_bulk(&mut self, buffer: &mut BytesMut, bulk: Bulk) {
+        match bulk {
+            Bulk::Data(channel, stream, bytes) => {
+                if bytes.len() >= BULKY {
+                    self.bulky = channel;
+                } else if channel != self.bulky {
+                    self.beside = Some(Instant::now());
+                }
+                frame::put_data(buffer, channel, stream, &bytes);
+            }
+            Bulk::Eof(channel, stream) => frame::put_eof(buffer, channel, stream),
+        }
+    }
+
     /// Writes what is kept, then what comes, until every sender is gone; then `farewell`, and shuts the stream down.
     /// May be dropped and called again with another stream, after [`rewind`](Self::rewind).
     pub(crate) async fn write_to(
@@ -242,20 +283,22 @@ impl Outgoing {
                 message = self.control.recv() => match message {
                     Some(message) => {
                         self.backlog.taken();
-                        put_message(&mut buffer, &message)?;
+                        self.put_message(&mut buffer, &message)?;
                     }
                     None => over = true,
                 },
-                Some(bulk) = self.bulk.recv(), if self.kept_bytes < KEPT => put_bulk(&mut buffer, bulk),
+                Some(bulk) = self.bulk.recv(), if self.kept_bytes < self.ahead() => {
+                    self.put_bulk(&mut buffer, bulk);
+                }
             }
             while buffer.len() < WRITE_BATCH || over {
                 if let Ok(message) = self.control.try_recv() {
                     self.backlog.taken();
-                    put_message(&mut buffer, &message)?;
-                } else if (over || self.kept_bytes < KEPT)
+                    self.put_message(&mut buffer, &message)?;
+                } else if (over || self.kept_bytes < self.ahead())
                     && let Ok(bulk) = self.bulk.try_recv()
                 {
-                    put_bulk(&mut buffer, bulk);
+                    self.put_bulk(&mut buffer, bulk);
                 } else {
                     break;
                 }
@@ -324,17 +367,6 @@ pub(crate) async fn read_greeting<T: DeserializeOwned>(
         Ok(Some(Frame::Message { channel: 0, body })) => protocol::decode(&body).ok(),
         _ => None,
     })
-}
-
-fn put_message(buffer: &mut BytesMut, (channel, body): &(u32, Vec<u8>)) -> io::Result<()> {
-    frame::put_message(buffer, *channel, body).map_err(io::Error::other)
-}
-
-fn put_bulk(buffer: &mut BytesMut, bulk: Bulk) {
-    match bulk {
-        Bulk::Data(channel, stream, bytes) => frame::put_data(buffer, channel, stream, &bytes),
-        Bulk::Eof(channel, stream) => frame::put_eof(buffer, channel, stream),
-    }
 }
 
 /// Why no more frames come.

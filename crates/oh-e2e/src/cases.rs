@@ -6,6 +6,7 @@ mod attacks;
 mod concurrency;
 mod exec;
 mod failures;
+mod file_tree;
 mod files;
 mod forwarding;
 mod hostile;
@@ -26,7 +27,7 @@ use crate::case::Case;
 /// Every case, for every backend.
 #[must_use]
 pub fn all() -> Vec<Case> {
-    let areas: [(&'static str, Vec<Case>); 20] = [
+    let areas: [(&'static str, Vec<Case>); 21] = [
         ("exec", exec::cases()),
         ("process", processes::cases()),
         ("stdin", stdin::cases()),
@@ -46,6 +47,7 @@ pub fn all() -> Vec<Case> {
         ("terminal", terminals::cases()),
         ("attach", attach::cases()),
         ("usage", usage::cases()),
+        ("file_tree", file_tree::cases()),
         ("forward", forwarding::cases()),
     ];
     let in_area = |(area, cases): (_, Vec<Case>)| cases.into_iter().map(move |case| Case { area, ..case });

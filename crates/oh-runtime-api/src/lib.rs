@@ -27,7 +27,7 @@ pub use command::{
     Outcome, Rlimit, RlimitResource, TerminalSize, Usage,
 };
 pub use error::{Error, ErrorKind, Result, Retry};
-pub use files::{EntryKind, FileEntry};
+pub use files::{EntryKind, FileDigest, FileEntry, Owner, Resume, Selection, WriteOptions};
 pub use name::{InvalidName, RunId, SandboxName};
 pub use resources::Resources;
 pub use sandbox::{AgentInfo, AttachedProcess, BoxRead, BoxWrite, Dialed, Process, ProcessControl, Sandbox};

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::{
-    CommandId, CommandInfo, CommandSpec, DeleteReport, Error, FileEntry, Finished, Incarnation, Offsets,
-    Result, TerminalSize,
+    CommandId, CommandInfo, CommandSpec, DeleteReport, Error, FileDigest, FileEntry, Finished, Incarnation,
+    Offsets, Owner, Result, Selection, TerminalSize, WriteOptions,
 };
 
 /// Bytes out of a sandbox.
@@ -185,11 +185,11 @@ pub trait Sandbox: Debug + Display + Send + Sync + 'static {
     /// The `Transfer…` kinds, possibly while reading.
     async fn read_file(&self, path: &Path, offset: u64, limit: Option<u64>) -> Result<BoxRead>;
 
-    /// Writes a file: all of it or, after an error, nothing (temporary name, then rename). Returns its size.
+    /// Writes a file: all of it or, after an error, nothing (temporary name, then rename). Returns how many bytes were sent.
     ///
     /// # Errors
     /// The `Transfer…` kinds.
-    async fn write_file(&self, path: &Path, mode: u32, data: BoxRead) -> Result<u64>;
+    async fn write_file(&self, path: &Path, how: WriteOptions, data: BoxRead) -> Result<u64>;
 
     /// The entries of a folder, sorted by name.
     ///
@@ -197,19 +197,51 @@ pub trait Sandbox: Debug + Display + Send + Sync + 'static {
     /// The `Transfer…` kinds.
     async fn list(&self, path: &Path) -> Result<Vec<FileEntry>>;
 
+    /// What a path is.
+    ///
+    /// # Errors
+    /// The `Transfer…` kinds.
+    async fn stat(&self, path: &Path) -> Result<FileEntry>;
+
+    /// The digest of a file's first bytes, at most `limit` of them.
+    ///
+    /// # Errors
+    /// The `Transfer…` kinds.
+    async fn digest(&self, path: &Path, limit: Option<u64>) -> Result<FileDigest>;
+
+    /// Makes a folder with these permission bits, and those on the way to it; one that is there is left as it is.
+    ///
+    /// # Errors
+    /// The `Transfer…` kinds.
+    async fn make_folder(&self, path: &Path, mode: u32) -> Result<()>;
+
+    /// Gives a file, link or folder another path, in place of a file or link that is there.
+    ///
+    /// # Errors
+    /// The `Transfer…` kinds; [`TransferFailed`](crate::ErrorKind::TransferFailed) also when the two paths are on
+    /// different file systems.
+    async fn rename(&self, from: &Path, to: &Path) -> Result<()>;
+
+    /// Removes a file, a link, or a folder with all that is in it; links are not followed.
+    ///
+    /// # Errors
+    /// The `Transfer…` kinds; what was removed before stays removed.
+    async fn remove(&self, path: &Path) -> Result<()>;
+
     /// A file or tree as a tar stream whose entries start with the path's last part. Links are not followed.
     ///
     /// What arrives is hostile until it is unpacked by somebody who knows that.
     ///
     /// # Errors
     /// The `Transfer…` kinds, possibly while reading.
-    async fn pack(&self, path: &Path) -> Result<BoxRead>;
+    async fn pack(&self, path: &Path, wanted: &Selection) -> Result<BoxRead>;
 
-    /// Unpacks a tar stream into the folder `path`, which is made when missing. Returns the number of entries.
+    /// Unpacks a tar stream into the folder `path`, which is made when missing. Returns the number of entries. Each file
+    /// appears under its name when it is whole.
     ///
     /// # Errors
     /// The `Transfer…` kinds; what came before the failure stays.
-    async fn unpack(&self, path: &Path, tar: BoxRead) -> Result<u64>;
+    async fn unpack(&self, path: &Path, owner: &Owner, tar: BoxRead) -> Result<u64>;
 
     /// Opens a TCP connection to something that listens in the sandbox, or that can be reached from there. `host` is an
     /// IP address or `localhost`, which is tried as `127.0.0.1` and as `::1`; other names are not looked up.

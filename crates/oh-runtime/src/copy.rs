@@ -5,19 +5,22 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 
-use oh_runtime_api::{BoxRead, Error, ErrorKind, Outcome, Result, Sandbox};
+use oh_agent::archive;
+use oh_runtime_api::{BoxRead, EntryKind, Error, ErrorKind, Outcome, Owner, Result, Sandbox, Selection};
 use tokio::io::AsyncRead;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio_util::io::InspectReader;
 
+use crate::archive::{CopyLimits, filter, pack, unpack};
 use crate::channel;
 use crate::ext::stream_error;
-use crate::pack::pack;
-use crate::unpack::{CopyLimits, unpack};
+use crate::large::{self, LARGE_FILE};
 
 /// Permission bits that are carried over: no setuid, no setgid.
-pub(crate) const MODE: u32 = 0o777;
+pub(crate) const MODE: u32 = oh_agent::archive::MODE;
+/// Permission bits of folders that are made on the way.
+const FOLDER_MODE: u32 = 0o755;
 
 /// What was copied.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -46,31 +49,58 @@ pub(crate) fn host_error(path: &Path, error: io::Error) -> Error {
     Error::new(kind, "copy", format!("{} on this machine: {error}", path.display())).caused_by(error)
 }
 
+/// How files and trees are copied.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CopyOptions {
+    /// Whose they become.
+    pub owner: Owner,
+    /// What of a tree.
+    pub wanted: Selection,
+    /// How much is accepted of a sandbox.
+    pub limits: CopyLimits,
+}
+
+/// Gets the number of bytes so far.
+pub(crate) type Progress<'a> = &'a (dyn Fn(u64) + Send + Sync);
+
 pub(crate) async fn copy_to<S: Sandbox + ?Sized>(
     sandbox: &S,
     host: &Path,
     path: &Path,
-    progress: &(dyn Fn(u64) + Send + Sync),
+    options: &CopyOptions,
+    progress: Progress<'_>,
 ) -> Result<CopyReport> {
     let operation = format!("copy {} to {} in the sandbox", host.display(), path.display());
     let failed = |error| host_error(host, error).in_operation(&operation);
+    let filter = filter(&options.wanted).map_err(|error| error.in_operation(&operation))?;
     let source = tokio::fs::canonicalize(host).await.map_err(failed)?;
+    let metadata = tokio::fs::metadata(&source).await.map_err(failed)?;
     // The name of the path as it was given, or of the folder that `.` or `..` stands for.
     let name =
         host.file_name().or(source.file_name()).ok_or_else(|| failed(io::Error::other("it has no name")))?;
-    let target = match sandbox.list(path).await {
-        Ok(_) => path.join(name),
-        Err(error) if error.kind() == ErrorKind::TransferNotFound => path.to_owned(),
+    let is_folder = match sandbox.stat(path).await {
+        // A link to a folder is as good as the folder.
+        Ok(entry) if entry.kind == EntryKind::Symlink => sandbox.list(path).await.is_ok(),
+        Ok(entry) => entry.kind == EntryKind::Directory,
+        Err(error) if error.kind() == ErrorKind::TransferNotFound => false,
         Err(error) => return Err(error.in_operation(operation)),
     };
+    let target = if is_folder { path.join(name) } else { path.to_owned() };
     let (Some(folder), Some(name)) = (target.parent(), target.file_name()) else {
         return Err(Error::new(ErrorKind::TransferFailed, operation, "it has no name to be copied under"));
     };
+    if metadata.is_file() && metadata.len() >= LARGE_FILE {
+        let copied = async {
+            sandbox.make_folder(folder, FOLDER_MODE).await?;
+            large::write(sandbox, &source, &target, &options.owner, progress).await
+        };
+        return copied.await.map_err(|error| error.in_operation(operation));
+    }
     let (writer, tar) = channel::writer();
     let name = PathBuf::from(name);
-    let packing = spawn_blocking(move || pack(&source, name, writer));
+    let packing = spawn_blocking(move || pack(&source, name, &filter, writer));
     let (tar, taken) = counted(tar);
-    let unpacked = reporting(sandbox.unpack(folder, tar), taken, progress).await;
+    let unpacked = reporting(sandbox.unpack(folder, &options.owner, tar), taken, progress).await;
     // What could not be read here is why the rest could not be unpacked there.
     let packed = packing.await.map_err(panicked).and_then(|packed| packed);
     match (packed, unpacked) {
@@ -88,11 +118,20 @@ pub(crate) async fn copy_from<S: Sandbox + ?Sized>(
     sandbox: &S,
     path: &Path,
     host: &Path,
-    limits: CopyLimits,
-    progress: &(dyn Fn(u64) + Send + Sync),
+    options: &CopyOptions,
+    progress: Progress<'_>,
 ) -> Result<CopyReport> {
     let operation = format!("copy {} in the sandbox to {}", path.display(), host.display());
     let failed = |error: Error| error.in_operation(&operation);
+    let owner = match &options.owner {
+        Owner::Receiver => archive::Owner::Receiver,
+        Owner::Same => archive::Owner::Archived,
+        Owner::Named(_) => {
+            let message = "the users of a sandbox mean nothing on this machine";
+            return Err(Error::new(ErrorKind::Config, operation, message));
+        }
+    };
+    filter(&options.wanted).map_err(failed)?;
     let name = path.file_name().unwrap_or(OsStr::new("root")).to_owned();
     let target = match tokio::fs::canonicalize(host).await {
         Ok(folder) if folder.is_dir() => folder.join(&name),
@@ -100,9 +139,18 @@ pub(crate) async fn copy_from<S: Sandbox + ?Sized>(
         Err(error) if error.kind() == io::ErrorKind::NotFound => host.to_owned(),
         Err(error) => return Err(failed(host_error(host, error))),
     };
-    let tar = sandbox.pack(path).await.map_err(failed)?;
+    let entry = sandbox.stat(path).await.map_err(failed)?;
+    if entry.kind == EntryKind::File && entry.size >= LARGE_FILE {
+        if entry.size > options.limits.bytes {
+            let message = format!("the file has more than {} bytes", options.limits.bytes);
+            return Err(Error::new(ErrorKind::TransferUnsafe, operation, message));
+        }
+        return large::read(sandbox, path, &entry, &target, &options.owner, progress).await.map_err(failed);
+    }
+    let tar = sandbox.pack(path, &options.wanted).await.map_err(failed)?;
     let (feeder, reader) = channel::reader();
-    let unpacking = spawn_blocking(move || unpack(reader, &name, &target, limits));
+    let limits = options.limits;
+    let unpacking = spawn_blocking(move || unpack(reader, &name, &target, owner, limits));
     let fed = feeder.feed(tar, progress).await;
     let unpacked = unpacking.await.map_err(panicked)?;
     // What broke the stream is why the rest could not be unpacked.
@@ -111,7 +159,7 @@ pub(crate) async fn copy_from<S: Sandbox + ?Sized>(
 }
 
 /// The same bytes, and the number of those that were taken.
-fn counted(data: impl AsyncRead + Send + 'static) -> (BoxRead, watch::Receiver<u64>) {
+pub(crate) fn counted(data: impl AsyncRead + Send + 'static) -> (BoxRead, watch::Receiver<u64>) {
     let (sender, taken) = watch::channel(0);
     let data =
         InspectReader::new(data, move |bytes| sender.send_modify(|taken| *taken += bytes.len() as u64));
@@ -119,10 +167,10 @@ fn counted(data: impl AsyncRead + Send + 'static) -> (BoxRead, watch::Receiver<u
 }
 
 /// Waits for `work`, and calls `progress` with what was taken so far.
-async fn reporting<T>(
+pub(crate) async fn reporting<T>(
     work: impl Future<Output = T>,
     mut taken: watch::Receiver<u64>,
-    progress: &(dyn Fn(u64) + Send + Sync),
+    progress: Progress<'_>,
 ) -> T {
     let mut work = pin!(work);
     loop {
@@ -134,7 +182,7 @@ async fn reporting<T>(
     }
 }
 
-fn panicked(error: tokio::task::JoinError) -> Error {
+pub(crate) fn panicked(error: tokio::task::JoinError) -> Error {
     Error::new(ErrorKind::Internal, "copy", "a thread of ours failed")
         .outcome_is(Outcome::Unknown)
         .caused_by(error)

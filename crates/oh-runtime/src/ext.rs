@@ -5,12 +5,11 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use oh_runtime_api::{CommandSpec, Error, ErrorKind, Outcome, Result, Sandbox};
+use oh_runtime_api::{CommandSpec, Error, ErrorKind, Outcome, Result, Sandbox, WriteOptions};
 use tokio::io::AsyncReadExt;
 
 use crate::capture::{Output, OutputLimit, capture};
-use crate::copy::{self, CopyReport};
-use crate::unpack::CopyLimits;
+use crate::copy::{self, CopyOptions, CopyReport};
 
 /// Most bytes of a file that are taken into memory: how large it is says the sandbox.
 const MAX_READ: u64 = 256 << 20;
@@ -67,14 +66,16 @@ pub trait SandboxExt: Sandbox {
     /// # Errors
     /// As [`Sandbox::write_file`].
     async fn write(&self, path: &Path, bytes: impl Into<Bytes> + Send, mode: u32) -> Result<u64> {
-        self.write_file(path, mode, Box::pin(io::Cursor::new(bytes.into()))).await
+        self.write_file(path, WriteOptions::mode(mode), Box::pin(io::Cursor::new(bytes.into()))).await
     }
 
     /// Copies a file or tree of this machine to `path` in the sandbox, or into it under the source's own name when
     /// `path` is a folder there already.
     ///
     /// A source that is a link is followed; links inside a tree are copied as links. Pipes, sockets and devices are
-    /// left out, and folders on the way to `path` are made. `progress` gets the number of bytes so far.
+    /// left out, and folders on the way to `path` are made. Each file appears under its name when it is whole, and what a
+    /// copy of a file of 64 MiB or more got across before it broke off is not sent again by the next one. `progress` gets
+    /// the number of bytes so far.
     ///
     /// # Errors
     /// The `Transfer…` kinds; what was copied before stays.
@@ -84,7 +85,21 @@ pub trait SandboxExt: Sandbox {
         path: &Path,
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<CopyReport> {
-        copy::copy_to(self, host, path, progress).await
+        copy::copy_to(self, host, path, &CopyOptions::default(), progress).await
+    }
+
+    /// The same with options.
+    ///
+    /// # Errors
+    /// As [`copy_to`](Self::copy_to); [`Config`](ErrorKind::Config) for a pattern that cannot mean anything.
+    async fn copy_to_with(
+        &self,
+        host: &Path,
+        path: &Path,
+        options: &CopyOptions,
+        progress: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<CopyReport> {
+        copy::copy_to(self, host, path, options, progress).await
     }
 
     /// Copies a file or tree of the sandbox to `host` on this machine, or into it under the source's own name when
@@ -103,21 +118,22 @@ pub trait SandboxExt: Sandbox {
         host: &Path,
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<CopyReport> {
-        self.copy_from_limited(path, host, CopyLimits::default(), progress).await
+        copy::copy_from(self, path, host, &CopyOptions::default(), progress).await
     }
 
-    /// The same with other limits.
+    /// The same with options.
     ///
     /// # Errors
-    /// As [`copy_from`](Self::copy_from).
-    async fn copy_from_limited(
+    /// As [`copy_from`](Self::copy_from); [`Config`](ErrorKind::Config) for a pattern that cannot mean anything, and for
+    /// an owner by name, which only a sandbox knows.
+    async fn copy_from_with(
         &self,
         path: &Path,
         host: &Path,
-        limits: CopyLimits,
+        options: &CopyOptions,
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<CopyReport> {
-        copy::copy_from(self, path, host, limits, progress).await
+        copy::copy_from(self, path, host, options, progress).await
     }
 }
 

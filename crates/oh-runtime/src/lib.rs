@@ -26,11 +26,11 @@
 //! | `connection` | one agent connection, and what became of the sandbox when it broke |
 //! | `trouble` | asks the backend what became of a sandbox |
 //! | `ext`, `capture` | [`SandboxExt`], and output within a limit |
-//! | `copy`, `channel` | trees in and out |
+//! | `copy`, `large`, `channel` | files and trees in and out, large files in several attempts |
 //! | `forward` | [`forward()`]: a port of this machine that leads into a sandbox |
-//! | `pack`, `unpack` | our side of a tar stream; what a sandbox sent is hostile |
+//! | `archive` | our side of a tar stream; what a sandbox sent is hostile |
 
-mod bulk;
+mod archive;
 mod capture;
 mod channel;
 mod compose;
@@ -38,21 +38,20 @@ mod connection;
 mod copy;
 mod ext;
 mod forward;
-mod pack;
+mod large;
 mod payload;
 mod runtime;
 mod sandbox;
 #[cfg(test)]
 mod tests;
 mod trouble;
-mod unpack;
 
 pub use oh_config;
 pub use oh_runtime_api::*;
 
+pub use archive::CopyLimits;
 pub use capture::{Captured, Output, OutputLimit};
-pub use copy::CopyReport;
+pub use copy::{CopyOptions, CopyReport};
 pub use ext::SandboxExt;
 pub use forward::forward;
 pub use runtime::{Defaults, Runtime};
-pub use unpack::CopyLimits;

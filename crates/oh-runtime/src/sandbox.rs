@@ -3,19 +3,18 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use oh_agent::client::{Client, Download};
 use oh_runtime_api::{
     AgentInfo, AttachedProcess, Backend, BoxRead, CommandId, CommandInfo, CommandSpec, DeleteReport, Dialed,
-    Error, ErrorKind, FileEntry, Incarnation, Offsets, Outcome, Process, Result, Sandbox,
+    Error, ErrorKind, FileDigest, FileEntry, Incarnation, Offsets, Outcome, Owner, Process, Result, Sandbox,
+    Selection, WriteOptions,
 };
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use crate::bulk::{LARGE, Upload};
 use crate::connection::Connection;
 use crate::trouble::{self, Fate};
 
@@ -37,9 +36,6 @@ pub(crate) struct Attached {
     backend: Arc<dyn Backend>,
     id: Incarnation,
     current: Mutex<Option<Arc<Connection>>>,
-    /// For large transfers: whatever else is asked of the sandbox must not queue behind their bytes. Open while one
-    /// lasts.
-    bulk: Mutex<Weak<Connection>>,
     /// The agent that answered first.
     boot: OnceLock<u128>,
     /// Whether its agent ever answered anybody: what ended before was never ready.
@@ -53,7 +49,6 @@ impl Attached {
             backend,
             id,
             current: Mutex::default(),
-            bulk: Mutex::default(),
             boot: OnceLock::new(),
             answered: AtomicBool::new(false),
         }
@@ -92,44 +87,9 @@ impl Attached {
         Ok(connection)
     }
 
-    /// The connection for a large transfer.
-    async fn bulk(&self) -> Result<Arc<Connection>> {
-        let mut bulk = self.bulk.lock().await;
-        if let Some(connection) = bulk.upgrade().filter(|open| !open.client().is_closed()) {
-            return Ok(connection);
-        }
-        let connection = self.joined(Instant::now() + RECONNECT).await?;
-        *bulk = Arc::downgrade(&connection);
-        Ok(connection)
-    }
-
-    /// The connection for an upload of this size.
-    async fn connected_for(&self, is_large: bool) -> Result<Arc<Connection>> {
-        if is_large { self.bulk().await } else { self.connected().await }
-    }
-
     /// The connection for a request.
     async fn connected(&self) -> Result<Arc<Connection>> {
         self.connection(Instant::now() + RECONNECT).await
-    }
-
-    /// Asks for bytes, and again over the other connection when they are many.
-    async fn download(&self, what: Wanted<'_>) -> Result<BoxRead> {
-        let connection = self.connected().await?;
-        let answer = what.ask(connection.client(), Some(LARGE)).await;
-        if let Download::Bytes(data) = connection.explained(answer).await? {
-            return Ok(connection.reader(data));
-        }
-        let connection = self.bulk().await?;
-        let answer = what.ask(connection.client(), None).await;
-        match connection.explained(answer).await? {
-            Download::Bytes(data) => Ok(connection.reader(data)),
-            Download::TooLarge => Err(Error::new(
-                ErrorKind::Protocol,
-                format!("read from sandbox {}", self.id.name),
-                "its agent refuses a size that was not limited",
-            )),
-        }
     }
 
     /// Tries until `deadline`, unless the backend knows that it is hopeless.
@@ -173,22 +133,6 @@ impl Attached {
 
     fn silent(&self) -> Error {
         Error::new(ErrorKind::StreamLost, self.operation(), "its agent does not answer")
-    }
-}
-
-/// Bytes somebody wants of a sandbox.
-#[derive(Clone, Copy)]
-enum Wanted<'a> {
-    File { path: &'a Path, offset: u64, limit: Option<u64> },
-    Tree { path: &'a Path },
-}
-
-impl Wanted<'_> {
-    async fn ask(self, client: &Client, refuse_above: Option<u64>) -> Result<Download> {
-        match self {
-            Self::File { path, offset, limit } => client.read_file(path, offset, limit, refuse_above).await,
-            Self::Tree { path } => client.pack(path, refuse_above).await,
-        }
     }
 }
 
@@ -245,14 +189,45 @@ impl Sandbox for Attached {
     }
 
     async fn read_file(&self, path: &Path, offset: u64, limit: Option<u64>) -> Result<BoxRead> {
-        self.download(Wanted::File { path, offset, limit }).await
+        let connection = self.connected().await?;
+        let stream = connection.client().read_file(path, offset, limit).await;
+        connection.explained(stream).await.map(|stream| connection.reader(stream))
     }
 
-    async fn write_file(&self, path: &Path, mode: u32, data: BoxRead) -> Result<u64> {
-        let upload = Upload::weigh(data).await;
-        let connection = self.connected_for(upload.is_large).await?;
-        let size = connection.client().write_file(path, mode, upload.data).await;
+    async fn write_file(&self, path: &Path, how: WriteOptions, data: BoxRead) -> Result<u64> {
+        let connection = self.connected().await?;
+        let size = connection.client().write_file(path, how, data).await;
         connection.explained(size).await
+    }
+
+    async fn stat(&self, path: &Path) -> Result<FileEntry> {
+        let connection = self.connected().await?;
+        let entry = connection.client().stat(path).await;
+        connection.explained(entry).await
+    }
+
+    async fn digest(&self, path: &Path, limit: Option<u64>) -> Result<FileDigest> {
+        let connection = self.connected().await?;
+        let digest = connection.client().digest(path, limit).await;
+        connection.explained(digest).await
+    }
+
+    async fn make_folder(&self, path: &Path, mode: u32) -> Result<()> {
+        let connection = self.connected().await?;
+        let made = connection.client().make_folder(path, mode).await;
+        connection.explained(made).await
+    }
+
+    async fn rename(&self, from: &Path, to: &Path) -> Result<()> {
+        let connection = self.connected().await?;
+        let renamed = connection.client().rename(from, to).await;
+        connection.explained(renamed).await
+    }
+
+    async fn remove(&self, path: &Path) -> Result<()> {
+        let connection = self.connected().await?;
+        let removed = connection.client().remove(path).await;
+        connection.explained(removed).await
     }
 
     async fn list(&self, path: &Path) -> Result<Vec<FileEntry>> {
@@ -261,14 +236,15 @@ impl Sandbox for Attached {
         connection.explained(entries).await
     }
 
-    async fn pack(&self, path: &Path) -> Result<BoxRead> {
-        self.download(Wanted::Tree { path }).await
+    async fn pack(&self, path: &Path, wanted: &Selection) -> Result<BoxRead> {
+        let connection = self.connected().await?;
+        let stream = connection.client().pack(path, wanted).await;
+        connection.explained(stream).await.map(|stream| connection.reader(stream))
     }
 
-    async fn unpack(&self, path: &Path, tar: BoxRead) -> Result<u64> {
-        let upload = Upload::weigh(tar).await;
-        let connection = self.connected_for(upload.is_large).await?;
-        let entries = connection.client().unpack(path, upload.data).await;
+    async fn unpack(&self, path: &Path, owner: &Owner, tar: BoxRead) -> Result<u64> {
+        let connection = self.connected().await?;
+        let entries = connection.client().unpack(path, owner, tar).await;
         connection.explained(entries).await
     }
 

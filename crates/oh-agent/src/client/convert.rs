@@ -3,15 +3,16 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use oh_runtime_api::{
     CommandId, CommandInfo, CommandSpec, CommandState, End, EntryKind, Error, ErrorKind, FileEntry, Finished,
-    OomScope, Outcome, RlimitResource, Usage,
+    OomScope, Outcome, Owner, RlimitResource, Usage,
 };
 
 use crate::protocol::{
     self, Command, CommandEntry, EndReport, Entry, Failure, FailureKind, Kind, TerminalSize, WireEnd,
+    WireOwner,
 };
 
 pub(super) fn path(path: &Path) -> Vec<u8> {
@@ -100,6 +101,9 @@ pub(super) fn command_info(boot: u128, entry: CommandEntry) -> CommandInfo {
 }
 
 pub(super) fn entry(entry: Entry) -> FileEntry {
+    let (seconds, nanos) = entry.mtime;
+    let whole = Duration::from_secs(seconds.unsigned_abs());
+    let time = if seconds < 0 { UNIX_EPOCH.checked_sub(whole) } else { UNIX_EPOCH.checked_add(whole) };
     FileEntry {
         name: OsString::from_vec(entry.name),
         kind: match entry.kind {
@@ -110,7 +114,32 @@ pub(super) fn entry(entry: Entry) -> FileEntry {
         },
         size: entry.size,
         mode: entry.mode,
+        // One that no clock can show is none.
+        modified: time
+            .and_then(|time| time.checked_add(Duration::from_nanos(nanos.into())))
+            .unwrap_or(UNIX_EPOCH),
+        uid: entry.uid,
+        gid: entry.gid,
+        target: entry.target.map(|target| OsString::from_vec(target).into()),
     }
+}
+
+/// Of a time since 1970.
+pub(super) fn mtime(time: SystemTime) -> Option<(u64, u32)> {
+    let since = time.duration_since(UNIX_EPOCH).ok()?;
+    Some((since.as_secs(), since.subsec_nanos()))
+}
+
+pub(super) fn owner(owner: &Owner) -> WireOwner {
+    match owner {
+        Owner::Receiver => WireOwner::Agent,
+        Owner::Same => WireOwner::Archived,
+        Owner::Named(name) => WireOwner::Named(name.clone().into_bytes()),
+    }
+}
+
+pub(super) fn selection(wanted: &oh_runtime_api::Selection) -> protocol::Selection {
+    protocol::Selection { include: wanted.include.clone(), exclude: wanted.exclude.clone() }
 }
 
 pub(super) fn failure(failure: Failure, operation: &str) -> Error {

@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use oh_runtime_api::{BoxRead, Error, ErrorKind, FileEntry, Outcome, Result};
+use oh_runtime_api::{
+    BoxRead, Error, ErrorKind, FileDigest, FileEntry, Outcome, Owner, Result, Resume, Selection, WriteOptions,
+};
 use tokio::io::AsyncReadExt;
 
 use super::connection::{Channel, Connection, Input, unexpected};
@@ -11,24 +13,7 @@ use super::convert;
 use super::streams::{self, PumpError};
 use super::verify;
 use crate::flow::{Outlet, OutletClosed};
-use crate::protocol::{self, FromAgent, Request, ToAgent};
-
-/// The answer to a request for bytes.
-pub enum Download {
-    /// Here they are.
-    Bytes(BoxRead),
-    /// They are more than was accepted.
-    TooLarge,
-}
-
-impl std::fmt::Debug for Download {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Bytes(_) => "Bytes",
-            Self::TooLarge => "TooLarge",
-        })
-    }
-}
+use crate::protocol::{self, Change, FromAgent, Request, ToAgent, WireResume};
 
 /// Most entries taken of one folder: the sandbox may lie about it.
 const MAX_ENTRIES: usize = 1_000_000;
@@ -40,27 +25,54 @@ pub(super) async fn read(
     path: &Path,
     offset: u64,
     limit: Option<u64>,
-    refuse_above: Option<u64>,
-) -> Result<Download> {
+) -> Result<BoxRead> {
     let operation = format!("read {} in the sandbox", path.display());
     let path = convert::path(path);
-    download(connection, operation, Request::Read { path, offset, limit, refuse_above }).await
+    download(connection, operation, Request::Read { path, offset, limit }).await
 }
 
-pub(super) async fn pack(
+pub(super) async fn pack(connection: &Arc<Connection>, path: &Path, wanted: &Selection) -> Result<BoxRead> {
+    let operation = format!("copy {} out of the sandbox", path.display());
+    let (path, wanted) = (convert::path(path), convert::selection(wanted));
+    download(connection, operation, Request::Pack { path, wanted }).await
+}
+
+pub(super) async fn stat(connection: &Arc<Connection>, path: &Path) -> Result<FileEntry> {
+    let operation = format!("look at {} in the sandbox", path.display());
+    match ask(connection, &operation, Request::Stat { path: convert::path(path) }).await? {
+        FromAgent::Entry(entry) => Ok(convert::entry(entry)),
+        _ => Err(unexpected(&operation)),
+    }
+}
+
+pub(super) async fn digest(
     connection: &Arc<Connection>,
     path: &Path,
-    refuse_above: Option<u64>,
-) -> Result<Download> {
-    let operation = format!("copy {} out of the sandbox", path.display());
-    download(connection, operation, Request::Pack { path: convert::path(path), refuse_above }).await
+    limit: Option<u64>,
+) -> Result<FileDigest> {
+    let operation = format!("sum up {} in the sandbox", path.display());
+    match ask(connection, &operation, Request::Digest { path: convert::path(path), limit }).await? {
+        FromAgent::Digest { size, digest } => Ok(FileDigest { size, sha256: digest }),
+        _ => Err(unexpected(&operation)),
+    }
 }
 
-async fn download(connection: &Arc<Connection>, operation: String, request: Request) -> Result<Download> {
+pub(super) async fn change(connection: &Arc<Connection>, operation: String, change: Change) -> Result<()> {
+    match ask(connection, &operation, Request::Change(change)).await? {
+        FromAgent::Done { .. } => Ok(()),
+        _ => Err(unexpected(&operation)),
+    }
+}
+
+async fn ask(connection: &Arc<Connection>, operation: &str, request: Request) -> Result<FromAgent> {
+    let (mut channel, _streams) = connection.request(operation, request)?;
+    channel.reply(operation).await
+}
+
+async fn download(connection: &Arc<Connection>, operation: String, request: Request) -> Result<BoxRead> {
     let (mut channel, streams) = connection.request(&operation, request)?;
     match channel.reply(&operation).await? {
-        FromAgent::Opened => Ok(Download::Bytes(verify::reader(channel, streams.output, operation))),
-        FromAgent::TooLarge => Ok(Download::TooLarge),
+        FromAgent::Opened => Ok(verify::reader(channel, streams.output, operation)),
         _ => Err(unexpected(&operation)),
     }
 }
@@ -68,9 +80,7 @@ async fn download(connection: &Arc<Connection>, operation: String, request: Requ
 pub(super) async fn list(connection: &Arc<Connection>, path: &Path) -> Result<Vec<FileEntry>> {
     let operation = format!("list {} in the sandbox", path.display());
     let request = Request::List { path: convert::path(path) };
-    let Download::Bytes(mut data) = download(connection, operation.clone(), request).await? else {
-        return Err(unexpected(&operation));
-    };
+    let mut data = download(connection, operation.clone(), request).await?;
     let nonsense = || {
         Error::new(ErrorKind::Protocol, operation.clone(), "the agent's list of entries makes no sense")
             .outcome_is(Outcome::Unknown)
@@ -97,16 +107,29 @@ pub(super) async fn list(connection: &Arc<Connection>, path: &Path) -> Result<Ve
 pub(super) async fn write(
     connection: &Arc<Connection>,
     path: &Path,
-    mode: u32,
+    how: WriteOptions,
     data: BoxRead,
 ) -> Result<u64> {
     let operation = format!("write {} in the sandbox", path.display());
-    upload(connection, operation, Request::Write { path: convert::path(path), mode }, data).await
+    let request = Request::Write {
+        path: convert::path(path),
+        mode: how.mode,
+        mtime: how.modified.and_then(convert::mtime),
+        owner: how.owner.map(String::into_bytes),
+        resume: how.resume.map(|Resume { key, offset }| WireResume { key, offset }),
+    };
+    upload(connection, operation, request, data).await
 }
 
-pub(super) async fn unpack(connection: &Arc<Connection>, path: &Path, tar: BoxRead) -> Result<u64> {
+pub(super) async fn unpack(
+    connection: &Arc<Connection>,
+    path: &Path,
+    owner: &Owner,
+    tar: BoxRead,
+) -> Result<u64> {
     let operation = format!("copy into {} in the sandbox", path.display());
-    upload(connection, operation, Request::Unpack { path: convert::path(path) }, tar).await
+    let request = Request::Unpack { path: convert::path(path), owner: convert::owner(owner) };
+    upload(connection, operation, request, tar).await
 }
 
 async fn upload(

@@ -15,12 +15,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use oh_runtime_api::{
-    AgentInfo, AttachedProcess, BoxRead, CommandId, CommandInfo, CommandSpec, Dialed, Duplex, FileEntry,
-    Offsets, Process, Result,
+    AgentInfo, AttachedProcess, BoxRead, CommandId, CommandInfo, CommandSpec, Dialed, Duplex, FileDigest,
+    FileEntry, Offsets, Owner, Process, Result, Selection, WriteOptions,
 };
 
+use crate::protocol::Change;
+
 use connection::Connection;
-pub use files::Download;
 pub use rejoin::Reconnect;
 
 /// A session with one sandbox's agent. Cheap to clone; it ends with the last clone and the last thing opened through
@@ -101,26 +102,65 @@ impl Client {
         process::list(&self.connection).await
     }
 
-    /// See [`Sandbox::read_file`](oh_runtime_api::Sandbox::read_file). More than `refuse_above` bytes are not sent.
+    /// See [`Sandbox::read_file`](oh_runtime_api::Sandbox::read_file).
     ///
     /// # Errors
     /// The `Transfer…` kinds.
-    pub async fn read_file(
-        &self,
-        path: &Path,
-        offset: u64,
-        limit: Option<u64>,
-        refuse_above: Option<u64>,
-    ) -> Result<Download> {
-        files::read(&self.connection, path, offset, limit, refuse_above).await
+    pub async fn read_file(&self, path: &Path, offset: u64, limit: Option<u64>) -> Result<BoxRead> {
+        files::read(&self.connection, path, offset, limit).await
     }
 
     /// See [`Sandbox::write_file`](oh_runtime_api::Sandbox::write_file).
     ///
     /// # Errors
     /// The `Transfer…` kinds.
-    pub async fn write_file(&self, path: &Path, mode: u32, data: BoxRead) -> Result<u64> {
-        files::write(&self.connection, path, mode, data).await
+    pub async fn write_file(&self, path: &Path, how: WriteOptions, data: BoxRead) -> Result<u64> {
+        files::write(&self.connection, path, how, data).await
+    }
+
+    /// See [`Sandbox::stat`](oh_runtime_api::Sandbox::stat).
+    ///
+    /// # Errors
+    /// The `Transfer…` kinds.
+    pub async fn stat(&self, path: &Path) -> Result<FileEntry> {
+        files::stat(&self.connection, path).await
+    }
+
+    /// See [`Sandbox::digest`](oh_runtime_api::Sandbox::digest).
+    ///
+    /// # Errors
+    /// The `Transfer…` kinds.
+    pub async fn digest(&self, path: &Path, limit: Option<u64>) -> Result<FileDigest> {
+        files::digest(&self.connection, path, limit).await
+    }
+
+    /// See [`Sandbox::make_folder`](oh_runtime_api::Sandbox::make_folder).
+    ///
+    /// # Errors
+    /// The `Transfer…` kinds.
+    pub async fn make_folder(&self, path: &Path, mode: u32) -> Result<()> {
+        let operation = format!("make the folder {} in the sandbox", path.display());
+        let change = Change::MakeFolder { path: convert::path(path), mode };
+        files::change(&self.connection, operation, change).await
+    }
+
+    /// See [`Sandbox::rename`](oh_runtime_api::Sandbox::rename).
+    ///
+    /// # Errors
+    /// The `Transfer…` kinds.
+    pub async fn rename(&self, from: &Path, to: &Path) -> Result<()> {
+        let operation = format!("rename {} in the sandbox", from.display());
+        let change = Change::Rename { from: convert::path(from), to: convert::path(to) };
+        files::change(&self.connection, operation, change).await
+    }
+
+    /// See [`Sandbox::remove`](oh_runtime_api::Sandbox::remove).
+    ///
+    /// # Errors
+    /// The `Transfer…` kinds.
+    pub async fn remove(&self, path: &Path) -> Result<()> {
+        let operation = format!("remove {} in the sandbox", path.display());
+        files::change(&self.connection, operation, Change::Remove { path: convert::path(path) }).await
     }
 
     /// See [`Sandbox::list`](oh_runtime_api::Sandbox::list).
@@ -131,20 +171,20 @@ impl Client {
         files::list(&self.connection, path).await
     }
 
-    /// See [`Sandbox::pack`](oh_runtime_api::Sandbox::pack). More than about `refuse_above` bytes are not sent.
+    /// See [`Sandbox::pack`](oh_runtime_api::Sandbox::pack).
     ///
     /// # Errors
     /// The `Transfer…` kinds.
-    pub async fn pack(&self, path: &Path, refuse_above: Option<u64>) -> Result<Download> {
-        files::pack(&self.connection, path, refuse_above).await
+    pub async fn pack(&self, path: &Path, wanted: &Selection) -> Result<BoxRead> {
+        files::pack(&self.connection, path, wanted).await
     }
 
     /// See [`Sandbox::unpack`](oh_runtime_api::Sandbox::unpack).
     ///
     /// # Errors
     /// The `Transfer…` kinds.
-    pub async fn unpack(&self, path: &Path, tar: BoxRead) -> Result<u64> {
-        files::unpack(&self.connection, path, tar).await
+    pub async fn unpack(&self, path: &Path, owner: &Owner, tar: BoxRead) -> Result<u64> {
+        files::unpack(&self.connection, path, owner, tar).await
     }
 
     /// See [`Sandbox::dial`](oh_runtime_api::Sandbox::dial).

@@ -91,8 +91,15 @@ pub enum FromAgent {
         /// Of all of them, in order.
         digest: [u8; 32],
     },
-    /// There is more than the client wants to get this way; nothing was sent.
-    TooLarge,
+    /// What the path is.
+    Entry(Entry),
+    /// The digest of a file's first bytes.
+    Digest {
+        /// How many these are.
+        size: u64,
+        /// Of these.
+        digest: [u8; 32],
+    },
     /// The connection broke; what came before is still on the way, and its end is none.
     Broke(Failure),
 }
@@ -151,8 +158,6 @@ pub enum Request {
         offset: u64,
         /// How many bytes at most.
         limit: Option<u64>,
-        /// Refuse with [`FromAgent::TooLarge`] to send more than this.
-        refuse_above: Option<u64>,
     },
     /// Writes a file.
     Write {
@@ -160,7 +165,27 @@ pub enum Request {
         path: Vec<u8>,
         /// Its permission bits.
         mode: u32,
+        /// Seconds and nanoseconds since 1970 of its last change; `None` is now.
+        mtime: Option<(u64, u32)>,
+        /// `user`, `user:group`, by name or number.
+        owner: Option<Vec<u8>>,
+        /// Goes on where another attempt broke off.
+        resume: Option<WireResume>,
     },
+    /// Says what a path is.
+    Stat {
+        /// The path.
+        path: Vec<u8>,
+    },
+    /// Says the digest of a file's first bytes.
+    Digest {
+        /// The file.
+        path: Vec<u8>,
+        /// How many bytes at most.
+        limit: Option<u64>,
+    },
+    /// Changes the tree of files.
+    Change(Change),
     /// Sends the entries of a folder, each an [`Entry`] behind its length as `u32`.
     List {
         /// The folder.
@@ -170,13 +195,15 @@ pub enum Request {
     Pack {
         /// The file or folder.
         path: Vec<u8>,
-        /// Refuse with [`FromAgent::TooLarge`] to send more than this.
-        refuse_above: Option<u64>,
+        /// What of it.
+        wanted: Selection,
     },
     /// Unpacks a tar stream.
     Unpack {
         /// The folder to unpack into.
         path: Vec<u8>,
+        /// Whose it becomes.
+        owner: WireOwner,
     },
     /// Opens a TCP connection in the sandbox: what is sent goes to the peer, what it says comes back, and either
     /// direction ends alone.
@@ -186,6 +213,60 @@ pub enum Request {
         /// The peer's port.
         port: u16,
     },
+}
+
+/// Patterns as `oh_agent::archive::Filter` takes them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Selection {
+    /// Only what matches one of these; everything when there is none.
+    pub include: Vec<String>,
+    /// Nothing that matches one of these.
+    pub exclude: Vec<String>,
+}
+
+/// Whose files become.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WireOwner {
+    /// The agent's.
+    #[default]
+    Agent,
+    /// Of the numbers in the archive.
+    Archived,
+    /// `user`, `user:group`, by name or number.
+    Named(Vec<u8>),
+}
+
+/// A change of the tree of files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Change {
+    /// Makes a folder, and those on the way to it.
+    MakeFolder {
+        /// The folder.
+        path: Vec<u8>,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// Gives something another path.
+    Rename {
+        /// Which it has.
+        from: Vec<u8>,
+        /// Which it gets.
+        to: Vec<u8>,
+    },
+    /// Removes something with all that is in it.
+    Remove {
+        /// The path.
+        path: Vec<u8>,
+    },
+}
+
+/// See `oh_runtime_api::Resume`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WireResume {
+    /// Tells this content from every other one.
+    pub key: String,
+    /// How much of what is there is kept.
+    pub offset: u64,
 }
 
 /// A command to run.
@@ -388,6 +469,14 @@ pub struct Entry {
     pub size: u64,
     /// Its permission bits.
     pub mode: u32,
+    /// Seconds and nanoseconds since 1970 of its last change; before that, the seconds are negative.
+    pub mtime: (i64, u32),
+    /// The number of its user.
+    pub uid: u32,
+    /// The number of its group.
+    pub gid: u32,
+    /// Where a link leads.
+    pub target: Option<Vec<u8>>,
 }
 
 /// What a path is.

@@ -20,8 +20,9 @@ mod message;
 use std::time::Duration;
 
 pub use message::{
-    Attached, ChildrenUsage, Command, CommandEntry, EndReport, Entry, Failure, FailureKind, FromAgent, Hello,
-    Join, Kind, Request, Rlimit, TerminalSize, ToAgent, Usage, WireEnd, decode, encode,
+    Attached, Change, ChildrenUsage, Command, CommandEntry, EndReport, Entry, Failure, FailureKind,
+    FromAgent, Hello, Join, Kind, Request, Rlimit, Selection, TerminalSize, ToAgent, Usage, WireEnd,
+    WireOwner, WireResume, decode, encode,
 };
 
 /// Version of everything behind the preamble. Ends of different versions refuse each other.
@@ -31,7 +32,7 @@ pub const WINDOW: u64 = 4 * 1024 * 1024;
 /// Most bytes an end sends ahead of what the other has said to have received.
 pub const KEPT: usize = 8 * 1024 * 1024;
 /// An end says what it has received after this many bytes.
-pub const RECEIPT_EVERY: u64 = 512 * 1024;
+pub const RECEIPT_EVERY: u64 = 256 * 1024;
 /// How long the agent waits for a client whose stream broke.
 pub const PARK: Duration = Duration::from_secs(5 * 60);
 /// Most channels a connection may have open.

@@ -341,13 +341,16 @@ fn open(agent: &Rc<Agent>, sender: &Sender, slots: &Slots, id: u32, request: Req
             }
             Request::Commands => commands::list(&agent, &channel),
             Request::Kill { sequence, signal } => commands::kill(&agent, channel, sequence, signal).await,
-            Request::Read { path, offset, limit, refuse_above } => {
-                files::read(channel, path, offset, limit, refuse_above).await;
+            Request::Read { path, offset, limit } => files::read(channel, path, offset, limit).await,
+            Request::Write { path, mode, mtime, owner, resume } => {
+                files::write(channel, path, files::Written { mode, mtime, owner, resume }).await;
             }
-            Request::Write { path, mode } => files::write(channel, path, mode).await,
+            Request::Stat { path } => files::stat(channel, path).await,
+            Request::Digest { path, limit } => files::digest(channel, path, limit).await,
+            Request::Change(change) => files::change(channel, change).await,
             Request::List { path } => files::list(channel, path).await,
-            Request::Pack { path, refuse_above } => archive::pack(channel, path, refuse_above).await,
-            Request::Unpack { path } => archive::unpack(channel, path).await,
+            Request::Pack { path, wanted } => archive::pack(channel, path, wanted).await,
+            Request::Unpack { path, owner } => archive::unpack(channel, path, owner).await,
             Request::Connect { host, port } => forward::connect(channel, &host, port).await,
         }
         slots.borrow_mut().remove(&id);

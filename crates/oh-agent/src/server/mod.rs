@@ -18,6 +18,7 @@
 //! | `reaper` | children that nobody else waits for |
 //! | `tree` | finding and signalling descendants |
 //! | `files`, `archive` | reading, writing, listing; tar streams in and out |
+//! | `transfer` | their bytes, and the digest of these |
 //! | `forward` | TCP connections to what listens in the sandbox |
 //! | `awake` | waiting, though clocks jump |
 //! | `cgroup` | what the kernel counts for the whole sandbox |
@@ -45,6 +46,7 @@ mod spool;
 mod supervise;
 mod supervisors;
 mod terminal;
+mod transfer;
 mod transport;
 mod tree;
 mod user;

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use oh_agent::client::Download;
 use oh_agent::protocol::frame::{Frame, MAX_PAYLOAD};
 use oh_agent::protocol::{FromAgent, INPUT, OUTPUT, Request, ToAgent, WINDOW, decode};
+use oh_runtime_api::WriteOptions;
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncReadExt;
@@ -98,7 +98,7 @@ proptest! {
         let got = quickly(async {
             let (client, mut agent) = connected().await.unwrap();
             let source = std::io::Cursor::new(bytes.clone());
-            let writing = client.write_file(Path::new("/x"), 0o600, Box::pin(source));
+            let writing = client.write_file(Path::new("/x"), WriteOptions::mode(0o600), Box::pin(source));
             let (count, got) = tokio::join!(writing, consume(&mut agent, &paces));
             assert_eq!(count.unwrap(), length);
             got
@@ -115,8 +115,7 @@ proptest! {
         let got = quickly(async {
             let (client, mut agent) = connected().await.unwrap();
             let reading = async {
-                let answer = client.read_file(Path::new("/x"), 0, None, None).await.unwrap();
-                let Download::Bytes(mut stream) = answer else { panic!("{answer:?}") };
+                let mut stream = client.read_file(Path::new("/x"), 0, None).await.unwrap();
                 let mut got = Vec::new();
                 for size in sizes.iter().cycle() {
                     if (&mut stream).take(*size as u64).read_to_end(&mut got).await.unwrap() == 0 {
@@ -138,8 +137,7 @@ fn a_download_that_was_changed_on_the_way_is_not_taken_for_whole() {
     let error = quickly(async {
         let (client, mut agent) = connected().await.unwrap();
         let reading = async {
-            let answer = client.read_file(Path::new("/x"), 0, None, None).await.unwrap();
-            let Download::Bytes(mut stream) = answer else { panic!("{answer:?}") };
+            let mut stream = client.read_file(Path::new("/x"), 0, None).await.unwrap();
             stream.read_to_end(&mut Vec::new()).await.unwrap_err()
         };
         tokio::join!(reading, produce(&mut agent, b"what arrived", b"what was sent")).0

