@@ -8,7 +8,7 @@ use oh_runtime_api::{
 };
 use tokio::io::AsyncReadExt;
 
-use super::connection::{Channel, Connection, Input, unexpected};
+use super::connection::{Connection, Handle, Input, unexpected};
 use super::convert;
 use super::streams::{self, PumpError};
 use super::verify;
@@ -140,6 +140,7 @@ async fn upload(
 ) -> Result<u64> {
     let (mut data, hasher) = verify::hashed(data);
     let (mut channel, streams) = connection.request(&operation, request)?;
+    let mut unfinished = Unfinished(Some(Arc::clone(channel.handle())));
     // Nothing comes back on these; dropped early they would say "not wanted" for no reason.
     let (mut outlet, _output, _error): (Outlet, Input, Input) =
         (streams.input, streams.output, streams.error);
@@ -160,19 +161,25 @@ async fn upload(
         }
         // The agent's own answer, or the lost connection, says why.
         Err(PumpError::Closed(OutletClosed::Discarded | OutletClosed::Lost)) => {}
-        Err(PumpError::Read(error)) => {
-            abort(&channel);
-            return Err(io_error(error, &operation));
-        }
+        Err(PumpError::Read(error)) => return Err(io_error(error, &operation)),
     }
-    match channel.reply(&operation).await? {
+    let reply = channel.reply(&operation).await;
+    unfinished.0 = None;
+    match reply? {
         FromAgent::Done { count } => Ok(count),
         _ => Err(unexpected(&operation)),
     }
 }
 
-fn abort(channel: &Channel) {
-    let _ = channel.handle().send(&ToAgent::Cancel);
+/// Gives a transfer up when it is dropped: the agent would wait for the rest.
+struct Unfinished(Option<Arc<Handle>>);
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if let Some(handle) = &self.0 {
+            let _ = handle.send(&ToAgent::Cancel);
+        }
+    }
 }
 
 /// An error of a stream: the one it wraps, or one of the data's source.

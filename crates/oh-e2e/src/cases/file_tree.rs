@@ -9,12 +9,13 @@ use oh_runtime::{
     CommandSpec, CopyOptions, EntryKind, ErrorKind, Owner, Resume, Sandbox, SandboxExt, Selection,
     WriteOptions,
 };
+use tokio::io::AsyncWriteExt;
 
 use crate::case::{Case, case};
 use crate::context::Context;
 use crate::data::{breaking_reader, noise, reader, sha256};
 use crate::failure::{CaseResult, check, equal, refused};
-use crate::probe::{read_all, script, soon, succeeds};
+use crate::probe::{read_all, script, soon, succeeds, until};
 
 pub(super) fn cases() -> Vec<Case> {
     vec![
@@ -23,6 +24,7 @@ pub(super) fn cases() -> Vec<Case> {
         case!(what_is_renamed_is_somewhere_else),
         case!(a_tree_is_removed_and_nothing_else),
         case!(a_digest_is_of_the_first_bytes),
+        case!(a_write_that_is_given_up_leaves_nothing),
         case!(a_write_goes_on_where_it_broke_off),
         case!(a_large_file_goes_on_where_it_broke_off).seconds(180),
         case!(patterns_choose_what_is_copied),
@@ -119,16 +121,49 @@ async fn a_digest_is_of_the_first_bytes(cx: &Context) -> CaseResult {
     refused(sandbox.digest(&folder, None).await, &[ErrorKind::TransferFailed]).map(drop)
 }
 
+/// Begins a write whose data stop without an end, and gives it up when `part` has some of them.
+async fn dropped(
+    sandbox: &dyn Sandbox,
+    path: &Path,
+    how: WriteOptions,
+    bytes: &[u8],
+    part: &Path,
+) -> CaseResult {
+    let (mut ours, theirs) = tokio::io::duplex(bytes.len());
+    ours.write_all(bytes).await?;
+    let there = async || Ok(sandbox.stat(part).await.is_ok_and(|part| part.size > 0));
+    tokio::select! {
+        done = sandbox.write_file(path, how, Box::pin(theirs)) => {
+            check(false, format!("a write without an end has one: {done:?}"))
+        }
+        there = until("some of it to be there", there) => there,
+    }
+}
+
+async fn a_write_that_is_given_up_leaves_nothing(cx: &Context) -> CaseResult {
+    let (sandbox, folder) = cx.place().await?;
+    let (mut ours, theirs) = tokio::io::duplex(1_000_000);
+    ours.write_all(&noise(34, 700_000)).await?;
+    let path = folder.join("file");
+    let names = async || names(&*sandbox, &folder).await;
+    tokio::select! {
+        done = sandbox.write_file(&path, WriteOptions::mode(0o600), Box::pin(theirs)) => {
+            check(false, format!("a write without an end has one: {done:?}"))?;
+        }
+        begun = until("it to begin", async || Ok(!names().await?.is_empty())) => begun?,
+    }
+    until("nothing to be left", async || Ok(names().await?.is_empty())).await
+}
+
 async fn a_write_goes_on_where_it_broke_off(cx: &Context) -> CaseResult {
     let (sandbox, folder) = cx.place().await?;
     let (path, bytes) = (folder.join("file"), noise(32, 500_000));
     sandbox.write(&path, b"old".to_vec(), 0o644).await?;
     let resume = |offset| Some(Resume { key: "0a1b".to_owned(), offset });
     let how = |offset| WriteOptions { resume: resume(offset), ..WriteOptions::mode(0o600) };
-    let broken = sandbox.write_file(&path, how(0), breaking_reader(&bytes[..200_000])).await;
-    check(broken.is_err(), "half of a content is taken for the whole")?;
-    equal("content meanwhile", &sandbox.read(&path).await?, &b"old".to_vec())?;
     let part = folder.join(".oh-0a1b.part");
+    dropped(&*sandbox, &path, how(0), &bytes[..200_000], &part).await?;
+    equal("content meanwhile", &sandbox.read(&path).await?, &b"old".to_vec())?;
     let there = usize::try_from(sandbox.stat(&part).await?.size)?;
     check((1..=200_000).contains(&there), format!("{there} bytes are kept"))?;
     equal("what is kept", &sandbox.read(&part).await?, &bytes[..there].to_vec())?;
