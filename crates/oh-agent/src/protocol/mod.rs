@@ -14,15 +14,16 @@
 //! Streams of bytes have offsets. The receiver acknowledges what it has consumed, and the sender may be [`WINDOW`]
 //! bytes ahead of that: a slow reader holds back its own stream and no other.
 
+mod file;
 pub mod frame;
 mod message;
 
 use std::time::Duration;
 
+pub use file::{Change, Entry, Kind, Selection, WireOwner, WireResume};
 pub use message::{
-    Attached, Change, ChildrenUsage, Command, CommandEntry, EndReport, Entry, Failure, FailureKind,
-    FromAgent, Hello, Join, Kind, Request, Rlimit, Selection, TerminalSize, ToAgent, Usage, WireEnd,
-    WireOwner, WireResume, decode, encode,
+    Attached, ChildrenUsage, Command, CommandEntry, EndReport, Failure, FailureKind, FromAgent, Hello, Join,
+    Request, Rlimit, TerminalSize, ToAgent, Usage, WireEnd, decode, encode,
 };
 
 /// Version of everything behind the preamble. Ends of different versions refuse each other.
