@@ -58,9 +58,11 @@ fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / 1e6
 }
 
-/// Resident bytes of our processes in one sandbox. What they share counts for each.
+/// Memory of our processes in one sandbox.
 struct Ours {
+    /// Resident bytes of the agent, those it shares included.
     agent: u64,
+    /// Bytes of all, what some of them share counted once.
     all: u64,
 }
 
@@ -73,7 +75,8 @@ impl Ours {
             if let (Ok(line), Ok(status)) =
                 (fs::read_to_string(folder.join("cmdline")), fs::read_to_string(folder.join("status")))
             {
-                processes.push((line, status));
+                let rollup = fs::read_to_string(folder.join("smaps_rollup")).unwrap_or_default();
+                processes.push((line, status, rollup));
             }
         }
         let words = |line: &str| line.split('\0').map(str::to_owned).collect::<Vec<_>>();
@@ -83,22 +86,24 @@ impl Ours {
                 && words.get(1).is_some_and(|word| word == role)
                 && words.get(2).is_some_and(|word| word == name)
         };
-        let Some((_, agent)) = processes.iter().find(|(line, _)| role(line, "serve")) else {
+        let Some((_, agent, _)) = processes.iter().find(|(line, ..)| role(line, "serve")) else {
             return Ok(None);
         };
         let pid = field(agent, "Pid:").ok_or("the agent has no number")?;
-        let all = processes.iter().filter(|(line, status)| {
+        let all = processes.iter().filter(|(line, status, _)| {
             role(line, "serve")
                 || role(line, "bridge")
                 || words(line).get(1).is_some_and(|word| word == "supervise")
                     && field(status, "PPid:") == Some(pid)
         });
-        let resident = |status: &str| 1024 * field(status, "VmRSS:").unwrap_or_default();
-        Ok(Some(Self { agent: resident(agent), all: all.map(|(_, status)| resident(status)).sum() }))
+        let kilobytes =
+            |text: &str, name| field(text, name).ok_or("the kernel does not tell the memory of a process");
+        let all: Result<Vec<u64>, _> = all.map(|(.., rollup)| kilobytes(rollup, "Pss:")).collect();
+        Ok(Some(Self { agent: 1024 * kilobytes(agent, "VmRSS:")?, all: 1024 * all?.iter().sum::<u64>() }))
     }
 }
 
-/// A number of `/proc/PID/status`.
+/// A number of a file about a process.
 fn field(status: &str, name: &str) -> Option<u64> {
     status.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()?.parse().ok()
 }
