@@ -14,7 +14,7 @@ pub mod protocol;
 #[cfg(any(feature = "client", feature = "server"))]
 pub mod archive;
 #[cfg(any(feature = "client", feature = "server"))]
-mod digest;
+pub mod digest;
 #[cfg(any(feature = "client", feature = "server"))]
 mod flow;
 #[cfg(any(feature = "client", feature = "server"))]

@@ -10,6 +10,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::SystemTime;
 
+use oh_agent::digest;
 use oh_runtime_api::{Error, ErrorKind, FileEntry, Outcome, Owner, Result, Resume, Sandbox, WriteOptions};
 use sha2::{Digest, Sha256};
 use tokio::fs::{File, OpenOptions};
@@ -103,7 +104,6 @@ pub(crate) async fn read<S: Sandbox + ?Sized>(
     loop {
         piece.clear();
         let broken = |error| stream_error("copy", error).outcome_is(Outcome::Unknown);
-        // What is there already goes along.
         if data.read_buf(&mut piece).await.map_err(broken)? == 0 {
             break;
         }
@@ -149,22 +149,9 @@ async fn beginning(path: &Path, size: u64) -> Result<Option<[u8; 32]>> {
         return Ok(None);
     }
     let owned = path.to_owned();
-    let summed = spawn_blocking(move || {
-        let mut file = fs::File::open(owned)?.take(size);
-        let mut hasher = Sha256::new();
-        let mut piece = vec![0; PIECE];
-        let mut read = 0;
-        loop {
-            match file.read(&mut piece)? {
-                0 => break Ok::<_, io::Error>((read == size).then(|| hasher.finalize().into())),
-                count => {
-                    hasher.update(&piece[..count]);
-                    read += count as u64;
-                }
-            }
-        }
-    });
-    summed.await.map_err(panicked)?.map_err(|error| host_error(path, error))
+    let summed = spawn_blocking(move || digest::of(fs::File::open(owned)?.take(size)));
+    let (read, sha256) = summed.await.map_err(panicked)?.map_err(|error| host_error(path, error))?;
+    Ok((read == size).then_some(sha256))
 }
 
 /// As many bytes of a file as were promised: what grows is cut, what shrinks is an error.

@@ -201,13 +201,12 @@ impl<'a> Tree<'a> {
             facts.mode |= if is_folder { 0o700 } else { 0 };
             parts[0] = path.file_name().unwrap_or_default().as_bytes();
         }
-        let shown = || self.path(if strict { &parts[1..] } else { &parts });
         let Some((last, folders)) = parts.split_last() else {
             // The folder itself.
             self.report.entries += 1;
             return Ok(());
         };
-        let at = shown();
+        let at = self.path(if strict { &parts[1..] } else { &parts });
         let failed = |error| Stopped::Path(at.clone(), error);
         self.enter(folders, strict).map_err(|error| match error {
             Errno::ELOOP => refused("a link is on the way to it"),

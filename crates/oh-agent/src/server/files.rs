@@ -12,7 +12,7 @@ use super::connection::Channel;
 use super::transfer::{self, download, upload};
 use super::user;
 use crate::archive;
-use crate::digest::Hasher;
+use crate::digest;
 use crate::protocol::frame::MAX_PAYLOAD;
 use crate::protocol::{self, Change, Entry, Failure, FailureKind, FromAgent, Kind, WireResume};
 
@@ -165,18 +165,8 @@ pub(super) async fn digest(channel: Channel, path: Vec<u8>, limit: Option<u64>) 
         if !file.metadata().map_err(fail)?.is_file() {
             return Err(refused(&path, "it is no regular file"));
         }
-        let (mut hasher, mut size) = (Hasher::default(), 0);
-        let mut file = file.take(limit.unwrap_or(u64::MAX));
-        let mut piece = vec![0; 4 * MAX_PAYLOAD];
-        loop {
-            match file.read(&mut piece).map_err(fail)? {
-                0 => return Ok(FromAgent::Digest { size, digest: hasher.digest() }),
-                count => {
-                    hasher.update(&piece[..count]);
-                    size += count as u64;
-                }
-            }
-        }
+        let (size, digest) = digest::of(file.take(limit.unwrap_or(u64::MAX))).map_err(fail)?;
+        Ok(FromAgent::Digest { size, digest })
     })
     .await;
 }

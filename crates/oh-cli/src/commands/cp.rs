@@ -116,9 +116,14 @@ fn plan(mut args: Args, json: bool) -> Result<Plan> {
         }
         _ => return Err(wrong("neither side is in a sandbox").hint("write one of them as NAME:/path")),
     };
+    let owner_means_nothing = match way {
+        Way::FromStdin => options.owner == Owner::Same,
+        Way::ToStdout => options.owner != Owner::Receiver,
+        Way::FromHost(_) | Way::ToHost(_) => false,
+    };
     let is_stream = matches!(way, Way::FromStdin | Way::ToStdout);
-    if is_stream && options.wanted != Selection::default() {
-        return Err(wrong("a single file has nothing to be left out"));
+    if owner_means_nothing || (is_stream && options.wanted != Selection::default()) {
+        return Err(wrong("a stream has no such owner, and nothing in it can be left out"));
     }
     Ok(Plan { sandbox, path, way, options })
 }
