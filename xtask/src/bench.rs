@@ -8,7 +8,7 @@ use crate::cmd::{self, Cmd};
 use crate::{Runtime, agent, cluster, engine, images, paths, ui};
 
 /// Builds with optimization, and measures on the engines named, or on both.
-pub(crate) fn run(runtimes: &[Runtime], runs: usize, json: Option<&Path>) -> Result<()> {
+pub(crate) fn run(runtimes: &[Runtime], runs: usize, only: &[String], json: Option<&Path>) -> Result<()> {
     let all = [Runtime::Docker, Runtime::K8s];
     let runtimes = if runtimes.is_empty() { &all[..] } else { runtimes };
     agent::build()?;
@@ -36,7 +36,8 @@ pub(crate) fn run(runtimes: &[Runtime], runs: usize, json: Option<&Path>) -> Res
     let bench = paths::target()?.join("release/bench");
     let bench = bench.to_str().context("the target folder's name is no UTF-8")?;
     let names = runtimes.iter().map(|runtime| runtime.name());
-    let words: Vec<&str> = [bench, &runs, json, &python].into_iter().chain(names).collect();
+    let parts = if only.is_empty() { "all".to_owned() } else { only.join(",") };
+    let words: Vec<&str> = [bench, &runs, json, &python, &parts].into_iter().chain(names).collect();
     ui::step("Measuring: some minutes", || {
         ui::note(conditions());
         let mut cmd = Cmd::new(&words).dir(paths::root());

@@ -51,6 +51,9 @@ enum Task {
         /// Runs of each command
         #[arg(long, default_value_t = 200)]
         runs: usize,
+        /// These parts only: exec, fairness, copy, memory, crowd, create
+        #[arg(long, value_delimiter = ',')]
+        only: Vec<String>,
         /// Also write the comparisons to this file
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
@@ -163,7 +166,7 @@ fn main() -> ExitCode {
     let done = match Args::parse().task {
         Task::Quickstart { runtime } => quickstart::run(runtime),
         Task::Smoke { runtime } => quickstart::smoke(runtime),
-        Task::Bench { runtime, runs, json } => bench::run(&runtime, runs, json.as_deref()),
+        Task::Bench { runtime, runs, only, json } => bench::run(&runtime, runs, &only, json.as_deref()),
         Task::Fuzz { seconds } => fuzz::run(seconds),
         Task::Faults { runtime, short, seed, json } => {
             faults::run(&faults::Options { runtimes: &runtime, short, seed, json: json.as_deref() })

@@ -85,6 +85,11 @@ pub(crate) fn outlet(channel: u32, stream: u8, sender: Sender) -> (Outlet, Gate)
 }
 
 impl Outlet {
+    /// What it sends with.
+    pub(crate) fn sender(&self) -> &Sender {
+        &self.sender
+    }
+
     /// Waits until something may be sent; returns how many bytes.
     pub(crate) async fn room(&mut self) -> Result<usize, OutletClosed> {
         let sent = self.sent;
@@ -103,7 +108,7 @@ impl Outlet {
     pub(crate) async fn send(&mut self, mut bytes: Bytes) -> Result<(), OutletClosed> {
         while !bytes.is_empty() {
             let room = self.room().await?;
-            let part = bytes.split_to(room.min(bytes.len()).min(MAX_PAYLOAD));
+            let part = bytes.split_to(room.min(bytes.len()).min(self.sender.turn()));
             self.sent += part.len() as u64;
             self.sender.data(self.channel, self.stream, part).await?;
         }

@@ -18,6 +18,8 @@ pub mod digest;
 #[cfg(any(feature = "client", feature = "server"))]
 mod flow;
 #[cfg(any(feature = "client", feature = "server"))]
+mod lanes;
+#[cfg(any(feature = "client", feature = "server"))]
 mod wire;
 
 #[cfg(feature = "client")]

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -12,17 +12,19 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
-use crate::protocol::frame::{self, Decoder, Frame, FrameError, HEADER};
+use crate::protocol::frame::{self, Decoder, Frame, FrameError, HEADER, MAX_PAYLOAD};
 use crate::protocol::{self, KEPT, PREAMBLE, RECEIPT_EVERY};
 
 /// Frames of data waiting behind each other; few, so that a message never waits long and channels take turns.
 const BULK_QUEUE: usize = 4;
 /// Most bytes of data that are under way while other channels are at work.
-const KEPT_BESIDE: usize = 512 * 1024;
+const KEPT_BESIDE: usize = 256 * 1024;
 /// For how long a channel is taken to be at work after it was.
 const BESIDE: Duration = Duration::from_millis(250);
 /// Data in frames of this size belong to a transfer that nobody waits for byte by byte.
 const BULKY: usize = 16 * 1024;
+/// Most bytes a channel sends at once while no other is at work.
+const ALONE: usize = 8 * MAX_PAYLOAD;
 /// Bytes written at once.
 const WRITE_BATCH: usize = 64 * 1024;
 /// Most bytes kept with messages, which are not held back: who lets it come to that receives nothing.
@@ -46,6 +48,23 @@ pub(crate) struct Sender {
     control: mpsc::UnboundedSender<(u32, Vec<u8>)>,
     bulk: mpsc::Sender<Bulk>,
     backlog: Arc<Backlog>,
+    beside: Arc<Beside>,
+}
+
+/// When something other than a large transfer was last at work.
+#[derive(Debug, Default)]
+struct Beside(Mutex<Option<Instant>>);
+
+impl Beside {
+    fn now(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// For how long it is taken to be at work still.
+    fn left(&self) -> Option<Duration> {
+        let at = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        BESIDE.checked_sub(at?.elapsed()).filter(|left| !left.is_zero())
+    }
 }
 
 /// How many messages wait to be sent.
@@ -87,6 +106,18 @@ impl Sender {
         }
     }
 
+    /// Most bytes of one channel that should be sent before another one has its turn.
+    pub(crate) fn turn(&self) -> usize {
+        if self.beside.left().is_some() { MAX_PAYLOAD } else { ALONE }
+    }
+
+    /// Waits until nothing but a large transfer is at work.
+    pub(crate) async fn alone(&self) {
+        while let Some(left) = self.beside.left() {
+            tokio::time::sleep(left).await;
+        }
+    }
+
     pub(crate) async fn data(&self, channel: u32, stream: u8, bytes: Bytes) -> Result<(), Closed> {
         self.bulk.send(Bulk::Data(channel, stream, bytes)).await.map_err(|_| Closed)
     }
@@ -103,6 +134,7 @@ pub(crate) struct WeakSender {
     control: mpsc::WeakUnboundedSender<(u32, Vec<u8>)>,
     bulk: mpsc::WeakSender<Bulk>,
     backlog: Arc<Backlog>,
+    beside: Arc<Beside>,
 }
 
 #[cfg(feature = "client")]
@@ -112,6 +144,7 @@ impl Sender {
             control: self.control.downgrade(),
             bulk: self.bulk.downgrade(),
             backlog: Arc::clone(&self.backlog),
+            beside: Arc::clone(&self.beside),
         }
     }
 }
@@ -124,6 +157,7 @@ impl WeakSender {
             control: self.control.upgrade()?,
             bulk: self.bulk.upgrade()?,
             backlog: Arc::clone(&self.backlog),
+            beside: Arc::clone(&self.beside),
         })
     }
 }
@@ -145,8 +179,8 @@ pub(crate) struct Outgoing {
     untouched: u64,
     /// The channel whose data come in large frames.
     bulky: u32,
-    /// When another one was last at work.
-    beside: Option<Instant>,
+    /// Whether another one is at work.
+    beside: Arc<Beside>,
 }
 
 /// Takes what the other end says to have received.
@@ -163,7 +197,7 @@ pub(crate) fn outgoing() -> (Sender, Outgoing, Receipts) {
     let (control_sender, control) = mpsc::unbounded_channel();
     let (bulk_sender, bulk) = mpsc::channel(BULK_QUEUE);
     let (receipts_sender, receipts) = watch::channel(0);
-    let backlog = Arc::<Backlog>::default();
+    let (backlog, beside) = (Arc::<Backlog>::default(), Arc::<Beside>::default());
     let outgoing = Outgoing {
         control,
         bulk,
@@ -174,9 +208,10 @@ pub(crate) fn outgoing() -> (Sender, Outgoing, Receipts) {
         kept_bytes: 0,
         untouched: 0,
         bulky: 0,
-        beside: None,
+        beside: Arc::clone(&beside),
     };
-    (Sender { control: control_sender, bulk: bulk_sender, backlog }, outgoing, Receipts(receipts_sender))
+    let sender = Sender { control: control_sender, bulk: bulk_sender, backlog, beside };
+    (sender, outgoing, Receipts(receipts_sender))
 }
 
 impl Outgoing {
@@ -233,12 +268,12 @@ impl Outgoing {
     /// How many bytes may be under way before more data are sent. What is under way is ahead of everything that is said
     /// later: it has to be little while somebody beside a large transfer waits for answers.
     fn ahead(&self) -> usize {
-        if self.beside.is_some_and(|at| at.elapsed() < BESIDE) { KEPT_BESIDE } else { KEPT }
+        if self.beside.left().is_some() { KEPT_BESIDE } else { KEPT }
     }
 
     fn put_message(&mut self, buffer: &mut BytesMut, (channel, body): &(u32, Vec<u8>)) -> io::Result<()> {
         if *channel != 0 && *channel != self.bulky {
-            self.beside = Some(Instant::now());
+            self.beside.now();
         }
         frame::put_message(buffer, *channel, body).map_err(io::Error::other)
     }
@@ -249,7 +284,7 @@ impl Outgoing {
                 if bytes.len() >= BULKY {
                     self.bulky = channel;
                 } else if channel != self.bulky {
-                    self.beside = Some(Instant::now());
+                    self.beside.now();
                 }
                 frame::put_data(buffer, channel, stream, &bytes);
             }

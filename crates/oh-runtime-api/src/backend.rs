@@ -37,6 +37,8 @@ pub struct Capabilities {
     pub mounts: bool,
     /// Every command sees a file system of the image's own.
     pub own_root: bool,
+    /// What goes to a sandbox and comes from it leaves this machine.
+    pub remote: bool,
 }
 
 /// Which sandboxes: all that match every field that is set.

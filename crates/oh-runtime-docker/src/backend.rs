@@ -65,6 +65,7 @@ impl Backend for DockerBackend {
             process_limit: true,
             mounts: true,
             own_root: true,
+            remote: self.client.is_remote(),
         }
     }
 

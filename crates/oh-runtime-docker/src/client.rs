@@ -30,6 +30,7 @@ pub(crate) struct Client {
     /// For requests that are not.
     pub(crate) patient: Docker,
     address: String,
+    remote: bool,
 }
 
 impl std::fmt::Debug for Client {
@@ -39,10 +40,16 @@ impl std::fmt::Debug for Client {
 }
 
 impl Client {
+    /// Whether the engine is reached over a network.
+    pub(crate) fn is_remote(&self) -> bool {
+        self.remote
+    }
+
     pub(crate) async fn connect(endpoint: Endpoint) -> Result<Self> {
         let Endpoint { address, transport } = endpoint;
         let operation = "reach the Docker engine";
         let seconds = GREETING.as_secs();
+        let remote = !matches!(transport, Transport::Unix);
         let docker = match transport {
             Transport::Unix => Docker::connect_with_unix(&address, seconds, API_DEFAULT_VERSION),
             Transport::Http => Docker::connect_with_http(&address, seconds, API_DEFAULT_VERSION),
@@ -67,7 +74,7 @@ impl Client {
             );
         }
         let (calls, patient) = (docker.clone().with_timeout(ANSWER), docker.with_timeout(PATIENCE));
-        Ok(Self { calls, patient, address })
+        Ok(Self { calls, patient, address, remote })
     }
 
     /// What `error` means when nothing more is known about the request.

@@ -56,6 +56,7 @@ impl Backend for K8sBackend {
             process_limit: false,
             mounts: false,
             own_root: true,
+            remote: true,
         }
     }
 

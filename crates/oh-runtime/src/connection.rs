@@ -84,6 +84,10 @@ impl Reconnect for Again {
         self.backend.open_stream(&self.id).await
     }
 
+    fn remote(&self) -> bool {
+        self.backend.capabilities().remote
+    }
+
     async fn hopeful(&self) -> bool {
         matches!(trouble::look(&*self.backend, &self.id).await, Fate::Runs | Fate::Unknown(_))
     }

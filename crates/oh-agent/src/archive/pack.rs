@@ -1,7 +1,7 @@
 //! A file or tree as a tar stream.
 
 use std::fs::{self, File, Metadata};
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -108,7 +108,9 @@ impl<W: Write> Packer<'_, W> {
             // Somebody may have put something else there meanwhile: a link to be followed, a pipe to be waited for.
             let options = O_NOFOLLOW | O_NONBLOCK;
             let file = File::options().read(true).custom_flags(options).open(&path).map_err(failed)?;
-            let file = Exactly { file, left: metadata.len() };
+            let size = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
+            // The archive asks for less at once.
+            let file = BufReader::with_capacity(PIECE.min(size), Exactly { file, left: metadata.len() });
             self.archive.append_data(&mut header, &name, file).map_err(failed)?;
             self.report.bytes += metadata.len();
         }
@@ -142,8 +144,11 @@ struct Exactly {
 impl Read for Exactly {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let most = out.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        if most == 0 {
+            return Ok(0);
+        }
         let count = self.file.read(&mut out[..most])?;
-        if count == 0 && most > 0 {
+        if count == 0 {
             return Err(io::Error::other("it became shorter while it was read"));
         }
         self.left -= count as u64;

@@ -16,7 +16,9 @@ use super::convert;
 use super::rejoin::{self, Lost, Reconnect, protocol_error};
 use crate::flow::{self, Feed, Gate, Inlet, Outlet};
 use crate::protocol::frame::{Frame, MAX_MESSAGE};
-use crate::protocol::{self, ERROR, FromAgent, HEARTBEAT, INPUT, Join, OUTPUT, Request, SILENCE, ToAgent};
+use crate::protocol::{
+    self, ERROR, FromAgent, HEARTBEAT, INPUT, Join, OUTPUT, Request, SILENCE, ToAgent, Transfer,
+};
 use crate::wire::{self, Closed, Incoming, Outgoing, ReadError, Receipts, Sender, WeakSender};
 
 /// Answers on a channel that wait to be taken: that it began, that it ended, that it failed all the same.
@@ -87,6 +89,7 @@ pub(super) struct Connection {
     /// Closes when nothing carries the session any more.
     over: watch::Receiver<()>,
     next_channel: AtomicU32,
+    again: Option<Arc<dyn Reconnect>>,
 }
 
 impl std::fmt::Debug for Connection {
@@ -112,6 +115,10 @@ pub(super) struct Handle {
 }
 
 impl Handle {
+    pub(super) fn connection(&self) -> &Arc<Connection> {
+        &self.connection
+    }
+
     pub(super) fn send(&self, message: &ToAgent) -> Result<(), Closed> {
         self.connection.sender.message(self.id, message)
     }
@@ -157,7 +164,7 @@ pub(super) struct Streams {
 
 impl Connection {
     pub(super) async fn open(mut stream: Box<dyn Duplex>, again: Option<Arc<dyn Reconnect>>) -> Result<Self> {
-        let session = session_id()?;
+        let session = random()?;
         let hello = rejoin::greet(&mut stream, Join { session, fresh: true, received: 0 }).await?;
         if hello.received != Some(0) {
             return Err(protocol_error("it knows a session that has just begun"));
@@ -165,7 +172,7 @@ impl Connection {
         let (sender, outgoing, receipts) = wire::outgoing();
         let shared = Arc::new(Shared::default());
         let driver = Driver {
-            again,
+            again: again.clone(),
             session,
             boot: hello.boot,
             outgoing,
@@ -182,7 +189,27 @@ impl Connection {
             drop(carried);
         });
         let info = AgentInfo { boot: hello.boot, version: hello.version };
-        Ok(Self { info, sender, shared, over, next_channel: AtomicU32::new(1) })
+        Ok(Self { info, sender, shared, over, next_channel: AtomicU32::new(1), again })
+    }
+
+    /// What names another transfer, and says whether it is compressed.
+    pub(super) fn transfer(&self) -> Result<Transfer> {
+        let compress = self.again.as_ref().is_some_and(|again| again.remote());
+        Ok(Transfer { id: random()?, compress })
+    }
+
+    /// Another session with the same agent.
+    pub(super) async fn beside(&self) -> Result<Self> {
+        let operation = "connect to the agent once more";
+        let Some(again) = &self.again else {
+            let message = "there is one stream to the sandbox, and no way to get another";
+            return Err(Error::new(ErrorKind::Unsupported, operation, message));
+        };
+        let beside = Self::open(again.open().await?, Some(Arc::clone(again))).await?;
+        if beside.info.boot == self.info.boot {
+            return Ok(beside);
+        }
+        Err(Error::new(ErrorKind::Restarted, operation, "its agent was started again meanwhile"))
     }
 
     pub(super) fn info(&self) -> &AgentInfo {
@@ -271,7 +298,8 @@ pub(super) fn unexpected(operation: &str) -> Error {
     protocol_error("an answer does not fit the question").in_operation(operation)
 }
 
-fn session_id() -> Result<u128> {
+/// A number nobody else has.
+fn random() -> Result<u128> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|error| {
         Error::new(ErrorKind::Internal, "connect to the agent", format!("no randomness: {error}"))

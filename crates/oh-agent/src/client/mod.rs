@@ -4,6 +4,7 @@ mod connection;
 mod convert;
 mod files;
 mod forward;
+mod lanes;
 mod process;
 mod rejoin;
 mod streams;

@@ -37,6 +37,9 @@ pub trait Reconnect: Debug + Send + Sync + 'static {
     /// When there is none now.
     async fn open(&self) -> Result<Box<dyn Duplex>>;
 
+    /// Whether its streams leave this machine: then less is worth some work.
+    fn remote(&self) -> bool;
+
     /// Whether a later attempt may succeed: false when the sandbox is known to be gone.
     async fn hopeful(&self) -> bool;
 }

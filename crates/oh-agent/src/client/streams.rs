@@ -76,18 +76,10 @@ pub(super) fn writer(handle: &Arc<Handle>, mut outlet: Outlet) -> BoxWrite {
     Box::pin(theirs)
 }
 
-/// Why a pump stopped before the end of its data.
-pub(super) enum PumpError {
-    /// The data could not be read.
-    Read(io::Error),
-    /// The other end takes no more.
-    Closed(OutletClosed),
-}
-
-/// Sends all of `data`; does not end the stream.
-pub(super) async fn pump(data: &mut BoxRead, outlet: &mut Outlet) -> Result<(), PumpError> {
+/// Sends all of `data`, or as much as can be read and is wanted; does not end the stream.
+async fn pump(data: &mut BoxRead, outlet: &mut Outlet) -> Result<(), OutletClosed> {
     loop {
-        let room = outlet.room().await.map_err(PumpError::Closed)?.min(MAX_PAYLOAD);
+        let room = outlet.room().await?.min(MAX_PAYLOAD);
         let mut buffer = BytesMut::with_capacity(room);
         let mut last = data.read_buf(&mut (&mut buffer).limit(room)).await;
         // What is there already goes along: a small frame costs as much as a full one.
@@ -99,9 +91,9 @@ pub(super) async fn pump(data: &mut BoxRead, outlet: &mut Outlet) -> Result<(), 
             }
         }
         if !buffer.is_empty() {
-            outlet.send(buffer.freeze()).await.map_err(PumpError::Closed)?;
+            outlet.send(buffer.freeze()).await?;
         }
-        if last.map_err(PumpError::Read)? == 0 {
+        if !matches!(last, Ok(count) if count > 0) {
             return Ok(());
         }
     }

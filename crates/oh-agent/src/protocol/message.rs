@@ -40,11 +40,8 @@ pub enum ToAgent {
         /// Whether its end has arrived where it was wanted, so that the agent need not keep it.
         claimed: bool,
     },
-    /// All of the transfer's bytes are sent: they have this SHA-256.
-    Sent {
-        /// Of all of them, in order.
-        digest: [u8; 32],
-    },
+    /// The transfer has no other bytes.
+    Sent(Whole),
 }
 
 /// From the agent to the client.
@@ -89,21 +86,31 @@ pub enum FromAgent {
     /// The request failed; nothing more comes on this channel.
     Failed(Failure),
     /// See [`ToAgent::Sent`].
-    Sent {
-        /// Of all of them, in order.
-        digest: [u8; 32],
-    },
+    Sent(Whole),
     /// What the path is.
     Entry(Entry),
     /// The digest of a file's first bytes.
-    Digest {
-        /// How many these are.
-        size: u64,
-        /// Of these.
-        digest: [u8; 32],
-    },
+    Digest(Whole),
     /// The connection broke; what came before is still on the way, and its end is none.
     Broke(Failure),
+}
+
+/// What somebody says of bytes, so that another one can tell whether these are all and the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Whole {
+    /// How many they are.
+    pub size: u64,
+    /// The SHA-256 of all of them, in order.
+    pub digest: [u8; 32],
+}
+
+/// How the bytes of a file or an archive are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transfer {
+    /// How lanes name it: random, of the client's choice.
+    pub id: u128,
+    /// Whether the agent compresses what it sends. The client does as it likes.
+    pub compress: bool,
 }
 
 /// Which session a stream carries.
@@ -154,6 +161,8 @@ pub enum Request {
     },
     /// Sends a file.
     Read {
+        /// How it is sent.
+        transfer: Transfer,
         /// The file.
         path: Vec<u8>,
         /// Where to start.
@@ -163,6 +172,8 @@ pub enum Request {
     },
     /// Writes a file.
     Write {
+        /// How it is sent.
+        transfer: Transfer,
         /// The file.
         path: Vec<u8>,
         /// Its permission bits.
@@ -190,11 +201,15 @@ pub enum Request {
     Change(Change),
     /// Sends the entries of a folder, each an [`Entry`] behind its length as `u32`.
     List {
+        /// How it is sent.
+        transfer: Transfer,
         /// The folder.
         path: Vec<u8>,
     },
     /// Sends a file or tree as a tar stream.
     Pack {
+        /// How it is sent.
+        transfer: Transfer,
         /// The file or folder.
         path: Vec<u8>,
         /// What of it.
@@ -202,10 +217,17 @@ pub enum Request {
     },
     /// Unpacks a tar stream.
     Unpack {
+        /// How it is sent.
+        transfer: Transfer,
         /// The folder to unpack into.
         path: Vec<u8>,
         /// Whose it becomes.
         owner: WireOwner,
+    },
+    /// Carries blocks of a transfer that another session has begun.
+    Lane {
+        /// Which one.
+        transfer: u128,
     },
     /// Opens a TCP connection in the sandbox: what is sent goes to the peer, what it says comes back, and either
     /// direction ends alone.

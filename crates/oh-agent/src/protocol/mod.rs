@@ -13,7 +13,11 @@
 //!
 //! Streams of bytes have offsets. The receiver acknowledges what it has consumed, and the sender may be [`WINDOW`]
 //! bytes ahead of that: a slow reader holds back its own stream and no other.
+//!
+//! The bytes of files and archives come in [blocks](block). A large transfer may take further streams: the client opens
+//! sessions beside, and in each a channel for [`Request::Lane`].
 
+pub mod block;
 mod file;
 pub mod frame;
 mod message;
@@ -23,17 +27,17 @@ use std::time::Duration;
 pub use file::{Change, Entry, Kind, Selection, WireOwner, WireResume};
 pub use message::{
     Attached, ChildrenUsage, Command, CommandEntry, EndReport, Failure, FailureKind, FromAgent, Hello, Join,
-    Request, Rlimit, TerminalSize, ToAgent, Usage, WireEnd, decode, encode,
+    Request, Rlimit, TerminalSize, ToAgent, Transfer, Usage, Whole, WireEnd, decode, encode,
 };
 
 /// Version of everything behind the preamble. Ends of different versions refuse each other.
-pub const VERSION: u16 = 5;
+pub const VERSION: u16 = 6;
 /// Most bytes of a stream that may be under way without having been consumed.
 pub const WINDOW: u64 = 4 * 1024 * 1024;
 /// Most bytes an end sends ahead of what the other has said to have received.
 pub const KEPT: usize = 8 * 1024 * 1024;
 /// An end says what it has received after this many bytes.
-pub const RECEIPT_EVERY: u64 = 256 * 1024;
+pub const RECEIPT_EVERY: u64 = 128 * 1024;
 /// How long the agent waits for a client whose stream broke.
 pub const PARK: Duration = Duration::from_secs(5 * 60);
 /// Most channels a connection may have open.

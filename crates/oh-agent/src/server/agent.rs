@@ -13,6 +13,7 @@ use super::connection::Sessions;
 use super::reaper::Reaper;
 use super::spool::Room;
 use super::supervisors::Idle;
+use super::transfer::Transfers;
 
 /// How long the first client may take: making a sandbox does not end with its agent.
 const FIRST_CLIENT: Duration = Duration::from_secs(5 * 60);
@@ -25,6 +26,7 @@ pub(super) struct Agent {
     pub(super) sessions: Sessions,
     pub(super) commands: Commands,
     pub(super) idle: Idle,
+    pub(super) transfers: Transfers,
     pub(super) room: Rc<Room>,
     /// Streams of clients, as far as is known.
     pub(super) streams: watch::Sender<usize>,
@@ -42,6 +44,7 @@ impl Agent {
             sessions: Sessions::default(),
             commands: Commands::default(),
             idle: Idle::default(),
+            transfers: Transfers::default(),
             room: Rc::default(),
             streams: watch::channel(0).0,
             counters: Counters::open(),

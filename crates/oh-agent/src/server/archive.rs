@@ -2,21 +2,29 @@
 
 use std::fs;
 use std::path::Path;
+use std::rc::Rc;
 
+use super::agent::Agent;
 use super::connection::Channel;
 use super::files::{absolute, failure, refused};
 use super::transfer::{download, upload};
 use super::user;
 use crate::archive::{self, Filter, Limits, Owner, Stopped, Target};
-use crate::protocol::{Failure, FailureKind, Selection, WireOwner};
+use crate::protocol::{Failure, FailureKind, Selection, Transfer, WireOwner};
 
 /// The client may send what it likes.
 const NO_LIMITS: Limits = Limits { entries: u64::MAX, bytes: u64::MAX };
 
 /// Sends a file or tree; its entries start with the path's last part.
-pub(super) async fn pack(channel: Channel, path: Vec<u8>, wanted: Selection) {
+pub(super) async fn pack(
+    agent: &Rc<Agent>,
+    transfer: Transfer,
+    channel: Channel,
+    path: Vec<u8>,
+    wanted: Selection,
+) {
     let path = absolute(&path);
-    download(channel, move |sink| {
+    download(agent, transfer, channel, move |sink| {
         let filter = Filter::new(&wanted.include, &wanted.exclude).map_err(|bad| {
             let message = format!("the pattern {:?} cannot be used: {}", bad.pattern, bad.reason);
             Failure { kind: FailureKind::TransferFailed, message }
@@ -31,9 +39,15 @@ pub(super) async fn pack(channel: Channel, path: Vec<u8>, wanted: Selection) {
 }
 
 /// Unpacks what the client sends.
-pub(super) async fn unpack(channel: Channel, path: Vec<u8>, owner: WireOwner) {
+pub(super) async fn unpack(
+    agent: &Rc<Agent>,
+    transfer: Transfer,
+    channel: Channel,
+    path: Vec<u8>,
+    owner: WireOwner,
+) {
     let root = absolute(&path);
-    upload(channel, move |source| {
+    upload(agent, transfer, channel, move |source| {
         let owner = resolve(owner).map_err(|reason| refused(&root, &reason))?;
         fs::create_dir_all(&root).map_err(|error| failure(&root, &error))?;
         source.begin();

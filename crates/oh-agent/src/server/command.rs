@@ -25,7 +25,7 @@ use super::control::{self, FromSupervisor, Launch, Status, ToSupervisor};
 use super::pump::{self, Stdin};
 use super::spool::{Spool, Unread};
 use super::supervisors::Supervisor;
-use super::{log, terminal, tree};
+use super::{note, terminal, tree};
 use crate::protocol::{ChildrenUsage, Command, EndReport, Failure, FailureKind, Usage, WireEnd};
 
 /// How long starting may take: it is a fork, an exec, and another fork and exec.
@@ -138,7 +138,7 @@ pub(super) async fn start(agent: &Rc<Agent>, spec: Command) -> Result<Rc<Entry>,
     let (mut running, streams) = launch(agent, &spec).await?;
     let sequence = running.sequence;
     let program = spec.argv.first().cloned().unwrap_or_default();
-    log(&format!("command {sequence} started: {:?}", String::from_utf8_lossy(&program)));
+    note(&format!("command {sequence} started: {:?}", String::from_utf8_lossy(&program)));
 
     let unread = if spec.background { Unread::Last } else { Unread::Held };
     let (stdout, stderr) = (Spool::new(&agent.room, unread), Spool::new(&agent.room, unread));
@@ -189,8 +189,8 @@ pub(super) async fn start(agent: &Rc<Agent>, spec: Command) -> Result<Rc<Entry>,
             },
         });
         match &result {
-            Ok(report) => log(&format!("command {sequence} ended: {:?}", report.end)),
-            Err(failure) => log(&format!("command {sequence} lost: {}", failure.message)),
+            Ok(report) => note(&format!("command {sequence} ended: {:?}", report.end)),
+            Err(failure) => note(&format!("command {sequence} lost: {}", failure.message)),
         }
         tell.send_replace(Some(result));
         agent.commands.tidy();
@@ -261,7 +261,7 @@ async fn watch_over(
                     let _ = timeout(SIGNAL, control::write_async(&mut write, &message)).await;
                 }
                 Order::Cancel => break Some(WireEnd::Cancelled),
-                Order::Resize(_) | Order::Close { .. } | Order::Sent { .. } => {}
+                Order::Resize(_) | Order::Close { .. } | Order::Sent(_) => {}
             },
         }
     };

@@ -11,12 +11,12 @@ use tokio::time::timeout;
 
 use super::agent::Agent;
 use super::awake::unbroken;
-use super::{archive, commands, files, forward, log, transport};
+use super::{archive, commands, files, forward, log, transfer, transport};
 use crate::flow::{self, Dialect, Feed, Gate, Inlet, Outlet};
 use crate::protocol::frame::Frame;
 use crate::protocol::{
     self, ERROR, Failure, FailureKind, FromAgent, Hello, INPUT, Join, MAX_CHANNELS, OUTPUT, PARK, Request,
-    SILENCE, TerminalSize, ToAgent, VERSION,
+    SILENCE, TerminalSize, ToAgent, VERSION, Whole,
 };
 use crate::wire::{self, Closed, Incoming, ReadError, Receipts, Sender};
 
@@ -56,12 +56,12 @@ pub(super) enum Order {
     Signal(i32),
     Resize(TerminalSize),
     Close { claimed: bool },
-    Sent { digest: [u8; 32] },
+    Sent(Whole),
 }
 
 /// Waits until the client wants no more, or is gone.
 pub(super) async fn given_up(orders: &mut mpsc::Receiver<Order>) {
-    while let Some(Order::Signal(_) | Order::Resize(_) | Order::Sent { .. }) = orders.recv().await {}
+    while let Some(Order::Signal(_) | Order::Resize(_) | Order::Sent(_)) = orders.recv().await {}
 }
 
 /// Where the answers on one channel go.
@@ -308,7 +308,7 @@ fn steer(slots: &Slots, channel: u32, message: &ToAgent) -> Result<(), String> {
         ToAgent::Signal(signal) => Order::Signal(signal),
         ToAgent::Resize(size) => Order::Resize(size),
         ToAgent::Close { claimed } => Order::Close { claimed },
-        ToAgent::Sent { digest } => Order::Sent { digest },
+        ToAgent::Sent(whole) => Order::Sent(whole),
         _ => return Ok(()),
     };
     match slot.orders.try_send(order) {
@@ -341,16 +341,24 @@ fn open(agent: &Rc<Agent>, sender: &Sender, slots: &Slots, id: u32, request: Req
             }
             Request::Commands => commands::list(&agent, &channel),
             Request::Kill { sequence, signal } => commands::kill(&agent, channel, sequence, signal).await,
-            Request::Read { path, offset, limit } => files::read(channel, path, offset, limit).await,
-            Request::Write { path, mode, mtime, owner, resume } => {
-                files::write(channel, path, files::Written { mode, mtime, owner, resume }).await;
+            Request::Read { transfer, path, offset, limit } => {
+                files::read(&agent, transfer, channel, path, (offset, limit)).await;
+            }
+            Request::Write { transfer, path, mode, mtime, owner, resume } => {
+                files::write(&agent, transfer, channel, path, files::Written { mode, mtime, owner, resume })
+                    .await;
             }
             Request::Stat { path } => files::stat(channel, path).await,
             Request::Digest { path, limit } => files::digest(channel, path, limit).await,
             Request::Change(change) => files::change(channel, change).await,
-            Request::List { path } => files::list(channel, path).await,
-            Request::Pack { path, wanted } => archive::pack(channel, path, wanted).await,
-            Request::Unpack { path, owner } => archive::unpack(channel, path, owner).await,
+            Request::List { transfer, path } => files::list(&agent, transfer, channel, path).await,
+            Request::Pack { transfer, path, wanted } => {
+                archive::pack(&agent, transfer, channel, path, wanted).await;
+            }
+            Request::Unpack { transfer, path, owner } => {
+                archive::unpack(&agent, transfer, channel, path, owner).await;
+            }
+            Request::Lane { transfer } => transfer::lane(&agent, channel, transfer).await,
             Request::Connect { host, port } => forward::connect(channel, &host, port).await,
         }
         slots.borrow_mut().remove(&id);

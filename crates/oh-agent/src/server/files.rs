@@ -6,15 +6,19 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
+use super::agent::Agent;
 use super::connection::Channel;
 use super::transfer::{self, download, upload};
 use super::user;
 use crate::archive;
 use crate::digest;
 use crate::protocol::frame::MAX_PAYLOAD;
-use crate::protocol::{self, Change, Entry, Failure, FailureKind, FromAgent, Kind, WireResume};
+use crate::protocol::{
+    self, Change, Entry, Failure, FailureKind, FromAgent, Kind, Transfer, Whole, WireResume,
+};
 
 /// An absolute path of the sandbox; relative ones start at its root.
 pub(super) fn absolute(path: &[u8]) -> PathBuf {
@@ -39,9 +43,15 @@ pub(super) fn refused(path: &Path, reason: &str) -> Failure {
 }
 
 /// Sends a regular file, or a part of it.
-pub(super) async fn read(channel: Channel, path: Vec<u8>, offset: u64, limit: Option<u64>) {
+pub(super) async fn read(
+    agent: &Rc<Agent>,
+    transfer: Transfer,
+    channel: Channel,
+    path: Vec<u8>,
+    (offset, limit): (u64, Option<u64>),
+) {
     let path = absolute(&path);
-    download(channel, move |sink| {
+    download(agent, transfer, channel, move |sink| {
         let fail = |error| failure(&path, &error);
         // Not blocking: opening a pipe nobody writes to would wait for ever.
         let mut file =
@@ -55,8 +65,7 @@ pub(super) async fn read(channel: Channel, path: Vec<u8>, offset: u64, limit: Op
         }
         file.seek(SeekFrom::Start(offset)).map_err(fail)?;
         sink.begin();
-        io::copy(&mut file.take(limit.unwrap_or(u64::MAX)), sink).map_err(fail)?;
-        Ok(())
+        sink.take_all(file.take(limit.unwrap_or(u64::MAX))).map_err(fail)
     })
     .await;
 }
@@ -70,10 +79,16 @@ pub(super) struct Written {
 }
 
 /// Writes a file under a temporary name beside it, then renames it.
-pub(super) async fn write(channel: Channel, path: Vec<u8>, how: Written) {
+pub(super) async fn write(
+    agent: &Rc<Agent>,
+    transfer: Transfer,
+    channel: Channel,
+    path: Vec<u8>,
+    how: Written,
+) {
     let Written { mode, mtime, owner, resume } = how;
     let asked = absolute(&path);
-    upload(channel, move |source| {
+    upload(agent, transfer, channel, move |source| {
         let fail = |error| failure(&asked, &error);
         let target = match fs::symlink_metadata(&asked) {
             // The file a link points to is written, not the link replaced.
@@ -100,7 +115,7 @@ pub(super) async fn write(channel: Channel, path: Vec<u8>, how: Written) {
         };
         let mut file = file.map_err(fail)?;
         source.begin();
-        let written = io::copy(source, &mut file).and_then(|count| {
+        let written = source.give_all(&mut file).and_then(|count| {
             if let Some(owner) = owner {
                 std::os::unix::fs::fchown(&file, Some(owner.uid), Some(owner.gid))?;
             }
@@ -139,7 +154,10 @@ fn reopen(path: &Path, offset: u64) -> io::Result<File> {
     if !metadata.is_file() || metadata.len() < offset {
         return Err(io::Error::other("what was there of it is gone"));
     }
-    file.set_len(offset)?;
+    // Only where it changes something: ext4 writes a file out at once that was cut to nothing.
+    if metadata.len() > offset {
+        file.set_len(offset)?;
+    }
     file.seek(SeekFrom::End(0))?;
     Ok(file)
 }
@@ -166,7 +184,7 @@ pub(super) async fn digest(channel: Channel, path: Vec<u8>, limit: Option<u64>) 
             return Err(refused(&path, "it is no regular file"));
         }
         let (size, digest) = digest::of(file.take(limit.unwrap_or(u64::MAX))).map_err(fail)?;
-        Ok(FromAgent::Digest { size, digest })
+        Ok(FromAgent::Digest(Whole { size, digest }))
     })
     .await;
 }
@@ -236,9 +254,9 @@ fn entry(path: &Path, name: Vec<u8>, metadata: &fs::Metadata) -> Entry {
 }
 
 /// Sends the entries of a folder.
-pub(super) async fn list(channel: Channel, path: Vec<u8>) {
+pub(super) async fn list(agent: &Rc<Agent>, transfer: Transfer, channel: Channel, path: Vec<u8>) {
     let path = absolute(&path);
-    download(channel, move |sink| {
+    download(agent, transfer, channel, move |sink| {
         let fail = |error| failure(&path, &error);
         let mut entries = Vec::new();
         for entry in fs::read_dir(&path).map_err(fail)? {

@@ -84,7 +84,7 @@ pub(super) async fn connect(channel: Channel, host: &[u8], port: u16) {
 async fn left(orders: &mut mpsc::Receiver<Order>) -> bool {
     loop {
         match orders.recv().await {
-            Some(Order::Signal(_) | Order::Resize(_) | Order::Sent { .. }) => {}
+            Some(Order::Signal(_) | Order::Resize(_) | Order::Sent(_)) => {}
             Some(Order::Close { .. }) => return true,
             Some(Order::Cancel) | None => return false,
         }

@@ -21,6 +21,7 @@
 //! | `transfer` | their bytes, and the digest of these |
 //! | `forward` | TCP connections to what listens in the sandbox |
 //! | `awake` | waiting, though clocks jump |
+//! | `log` | the sandbox's log |
 //! | `cgroup` | what the kernel counts for the whole sandbox |
 //! | `bridge` | what a container runtime executes to reach the agent |
 //!
@@ -39,6 +40,7 @@ mod files;
 mod forward;
 mod identity;
 mod launch;
+mod log;
 mod pump;
 mod reaper;
 mod serve;
@@ -51,13 +53,8 @@ mod transport;
 mod tree;
 mod user;
 
+use log::{log, note};
+
 pub use bridge::bridge;
 pub use serve::{ServeOptions, serve};
 pub use supervise::supervise;
-
-/// One line in the sandbox's log.
-fn log(line: &str) {
-    use std::io::Write;
-    // The log may be gone or full; the agent goes on.
-    let _ = std::io::stderr().write_all(format!("oh-agent: {line}\n").as_bytes());
-}

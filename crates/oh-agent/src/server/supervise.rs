@@ -4,7 +4,7 @@
 //! moved to, and killing the command is signalling its descendants until none is left. Then it waits for another command,
 //! unless it had to kill. It blocks every signal it can and gets its orders over a socket, its standard input.
 
-use std::io::{self, IoSliceMut};
+use std::io::{self, IoSliceMut, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -63,6 +63,7 @@ pub fn supervise() -> Result<(), String> {
             children: ChildrenUsage::default(),
             killing: None,
             deaf: false,
+            unsaid: Vec::new(),
         };
         supervisor.run()?;
         if supervisor.killing.is_some() || supervisor.deaf {
@@ -170,6 +171,8 @@ struct Supervisor<'a> {
     killing: Option<Killing>,
     /// The agent's end is closed: no more orders come.
     deaf: bool,
+    /// What the agent is told before anything is waited for.
+    unsaid: Vec<u8>,
 }
 
 impl Supervisor<'_> {
@@ -185,13 +188,29 @@ impl Supervisor<'_> {
                     return self.drained(left);
                 }
             }
+            self.flush()?;
             self.wait()?;
         }
         self.drained(Vec::new())
     }
 
-    fn drained(&self, leaked: Vec<u32>) -> Result<(), String> {
-        say(self.socket, &FromSupervisor::Drained { leaked, children: self.children })
+    fn drained(&mut self, leaked: Vec<u32>) -> Result<(), String> {
+        self.say(&FromSupervisor::Drained { leaked, children: self.children })?;
+        self.flush()
+    }
+
+    fn say(&mut self, message: &FromSupervisor) -> Result<(), String> {
+        control::write(&mut self.unsaid, message).map_err(|e| e.to_string())
+    }
+
+    /// Most commands leave no child behind: then the agent hears of both ends at once.
+    fn flush(&mut self) -> Result<(), String> {
+        let unsaid = std::mem::take(&mut self.unsaid);
+        if unsaid.is_empty() {
+            return Ok(());
+        }
+        let mut socket = self.socket;
+        socket.write_all(&unsaid).map_err(|e| format!("the agent is gone: {e}"))
     }
 
     /// Takes every child that ended; false when none is left.
@@ -205,7 +224,7 @@ impl Supervisor<'_> {
             add(&mut self.children, &usage);
             if pid == self.main {
                 self.running = false;
-                say(self.socket, &FromSupervisor::Exited(status, self.children))?;
+                self.say(&FromSupervisor::Exited(status, self.children))?;
             }
         }
     }

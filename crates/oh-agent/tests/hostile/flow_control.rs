@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use bytes::BytesMut;
+use oh_agent::protocol::block::{BLOCK, Block, Packer};
 use oh_agent::protocol::frame::{Frame, MAX_PAYLOAD};
-use oh_agent::protocol::{FromAgent, INPUT, OUTPUT, Request, ToAgent, WINDOW, decode};
+use oh_agent::protocol::{FromAgent, INPUT, OUTPUT, Request, ToAgent, WINDOW, Whole, decode};
 use oh_runtime_api::WriteOptions;
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
@@ -31,7 +33,7 @@ async fn request(agent: &mut Agent) -> (u32, Request) {
 async fn consume(agent: &mut Agent, paces: &[u64]) -> Vec<u8> {
     let (channel, _) = request(agent).await;
     agent.send(&message(channel, &FromAgent::Opened)).await;
-    let (mut got, mut acked, mut digest) = (Vec::new(), 0, None);
+    let (mut got, mut acked, mut whole) = (BytesMut::new(), 0, None);
     let mut paces = paces.iter().cycle();
     loop {
         match agent.next().await.unwrap() {
@@ -41,8 +43,8 @@ async fn consume(agent: &mut Agent, paces: &[u64]) -> Vec<u8> {
             }
             Frame::Eof { .. } => break,
             Frame::Message { body, .. } => {
-                if let Ok(ToAgent::Sent { digest: of_all }) = decode(&body) {
-                    digest = Some(of_all);
+                if let Ok(ToAgent::Sent(of_all)) = decode(&body) {
+                    whole = Some(of_all);
                 }
             }
         }
@@ -54,16 +56,50 @@ async fn consume(agent: &mut Agent, paces: &[u64]) -> Vec<u8> {
             agent.send(&message(channel, &FromAgent::Ack { stream: INPUT, offset: acked })).await;
         }
     }
-    assert_eq!(digest, Some(Sha256::digest(&got).into()), "the digest comes before the end");
-    agent.send(&message(channel, &FromAgent::Done { count: got.len() as u64 })).await;
-    got
+    let mut bytes = Vec::new();
+    while let Ok(block) = Block::take(&mut got).unwrap() {
+        assert_eq!(block.offset, bytes.len() as u64);
+        bytes.extend_from_slice(&block.open().unwrap());
+    }
+    // It may come behind the end.
+    let whole = match whole {
+        Some(whole) => whole,
+        None => sent(agent).await,
+    };
+    assert_eq!(whole, of(&bytes));
+    agent.send(&message(channel, &FromAgent::Done { count: bytes.len() as u64 })).await;
+    bytes
+}
+
+async fn sent(agent: &mut Agent) -> Whole {
+    loop {
+        if let Some(Frame::Message { body, .. }) = agent.next().await
+            && let Ok(ToAgent::Sent(whole)) = decode(&body)
+        {
+            return whole;
+        }
+    }
+}
+
+fn of(bytes: &[u8]) -> Whole {
+    Whole { size: bytes.len() as u64, digest: Sha256::digest(bytes).into() }
+}
+
+/// In blocks.
+fn packed(bytes: &[u8]) -> Vec<u8> {
+    let (mut packer, mut blocks) = (Packer::new(true), Vec::new());
+    for part in bytes.chunks(BLOCK) {
+        packer.fill(part);
+        blocks.extend(packer.seal().unwrap());
+    }
+    blocks
 }
 
 /// Sends a download as fast as it is allowed to, and the digest of what it promised.
 async fn produce(agent: &mut Agent, bytes: &[u8], promised: &[u8]) {
     let (channel, _) = request(agent).await;
     agent.send(&message(channel, &FromAgent::Opened)).await;
-    let (mut sent, mut acked) = (0, 0);
+    let (bytes, mut sent, mut acked) = (packed(bytes), 0, 0);
     while sent < bytes.len() {
         let room = (acked + WINDOW - sent as u64).min(MAX_PAYLOAD as u64) as usize;
         if room > 0 {
@@ -80,7 +116,7 @@ async fn produce(agent: &mut Agent, bytes: &[u8], promised: &[u8]) {
             acked = offset;
         }
     }
-    agent.send(&message(channel, &FromAgent::Sent { digest: Sha256::digest(promised).into() })).await;
+    agent.send(&message(channel, &FromAgent::Sent(of(promised)))).await;
     let mut end = bytes::BytesMut::new();
     oh_agent::protocol::frame::put_eof(&mut end, channel, OUTPUT);
     agent.send(&end).await;

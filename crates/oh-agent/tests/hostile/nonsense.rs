@@ -147,6 +147,10 @@ impl Reconnect for Strangers {
         Ok(ours)
     }
 
+    fn remote(&self) -> bool {
+        true
+    }
+
     async fn hopeful(&self) -> bool {
         !self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }

@@ -166,7 +166,9 @@ async fn a_write_goes_on_where_it_broke_off(cx: &Context) -> CaseResult {
     equal("content meanwhile", &sandbox.read(&path).await?, &b"old".to_vec())?;
     let there = usize::try_from(sandbox.stat(&part).await?.size)?;
     check((1..=200_000).contains(&there), format!("{there} bytes are kept"))?;
-    equal("what is kept", &sandbox.read(&part).await?, &bytes[..there].to_vec())?;
+    // What was under way when it was given up may still have come.
+    let kept = sandbox.read(&part).await?;
+    check(kept.len() >= there && bytes.starts_with(&kept), "what is kept is not its beginning")?;
     refused(sandbox.write_file(&path, how(400_000), reader("x")).await, &[ErrorKind::TransferFailed])?;
     sandbox.write_file(&path, how(there as u64), reader(&bytes[there..])).await?;
     check(sandbox.read(&path).await? == bytes, "the parts do not make the whole")?;

@@ -1,74 +1,126 @@
-//! A file of random bytes, into the sandbox and out of it.
+//! Files and a tree, into the sandbox and out of it.
 
-use std::fs::File;
-use std::io::Read;
+use std::fs::{self, File};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncWriteExt, copy};
 
 use crate::Outcome;
+use crate::copied::{self, BYTES};
 use crate::peer::{self, Bed, Engine};
 use crate::table::{Row, Table, Times};
 
-pub(crate) const BYTES: u64 = 256 << 20;
 const ROUNDS: usize = 3;
-const INSIDE: &str = "/testbed/bench-file";
+const INSIDE: &str = "/testbed/bench-copy";
+/// How much faster than `kubectl cp` copies in and out have to be.
+const RANDOM: [f64; 2] = [0.9, 1.0];
+const TEXT: [f64; 2] = [2.5, 2.5];
+const TREE: [f64; 2] = [3.0, 3.0];
+/// How fast they have to be beside the least that is possible on Docker.
+const PIPE: f64 = 0.9;
+
+/// What is copied.
+struct Subject<'a> {
+    name: &'static str,
+    path: &'a Path,
+    bytes: u64,
+    targets: [f64; 2],
+}
 
 pub(crate) async fn measure(bed: &Bed, table: &mut Table) -> Outcome {
     let folder = tempfile::tempdir()?;
-    let (source, target) = (folder.path().join("in"), folder.path().join("out"));
-    random(&source)?;
-    let [source, target] = [&source, &target].map(|path| path.to_string_lossy().into_owned());
-    let inside = format!("{}:{INSIDE}", bed.name);
-    let engine = bed.engine;
-    for into in [true, false] {
-        let [mut ours, mut tool, mut kube, mut cat_time] = std::array::from_fn(|_| Times::default());
-        for _ in 0..ROUNDS {
-            let pair = if into { [&source, &inside] } else { [&inside, &target] };
-            // The file is there for the way out: `cp` would ask otherwise.
-            let mut oh = peer::oh(engine)?;
-            ours.add(timed(oh.arg("cp").args(pair), &source, &target, into)?);
-            let host = if into { &source } else { &target };
-            tool.add(timed(&mut bed.cp(host, INSIDE, into), &source, &target, into)?);
-            cat_time.add(cat(bed, host, into)?);
-            if engine == Engine::K8s {
-                kube.add(pipes(bed, host, into).await?);
-            }
-        }
-        let mut peers = vec![(engine.cp(), tool)];
-        if engine == Engine::K8s {
-            peers.push(("kube-rs exec", kube));
-        }
-        peers.push(("cat in the tool's exec", cat_time));
-        let metric = if into { "copy_in_mb_per_s" } else { "copy_out_mb_per_s" };
-        for (peer, theirs) in peers {
-            table.add(Row::new(engine.name(), metric, speed(&ours), peer, speed(&theirs)));
+    let [random, text, tree] = ["random", "text", "tree"].map(|name| folder.path().join(name));
+    copied::random(&random)?;
+    copied::text(&text)?;
+    let tree_bytes = copied::tree(&tree)?;
+    let subjects = [
+        Subject { name: "random", path: &random, bytes: BYTES, targets: RANDOM },
+        Subject { name: "text", path: &text, bytes: BYTES, targets: TEXT },
+        Subject { name: "tree", path: &tree, bytes: tree_bytes, targets: TREE },
+    ];
+    for subject in &subjects {
+        for into in [true, false] {
+            compare(bed, subject, into, &folder.path().join("back"), table).await?;
         }
     }
     Ok(())
 }
 
-/// Times a copy; one that comes out has to be the file that went in.
-fn timed(command: &mut std::process::Command, source: &str, target: &str, into: bool) -> Outcome<Duration> {
-    if !into && Path::new(target).exists() {
-        std::fs::remove_file(target)?;
+async fn compare(bed: &Bed, subject: &Subject<'_>, into: bool, back: &Path, table: &mut Table) -> Outcome {
+    let engine = bed.engine;
+    let [mut ours, mut tool, mut kube, mut cat] = std::array::from_fn(|_| Times::default());
+    let here = if into { subject.path } else { back };
+    let inside = format!("{}:{INSIDE}", bed.name);
+    let name = here.to_str().ok_or("the folder's name is no UTF-8")?;
+    let pair = if into { [name, &inside] } else { [&inside, name] };
+    let single = subject.path.is_file();
+    for _ in 0..ROUNDS {
+        // What is there on the way out came in before.
+        let mut oh = peer::oh(engine)?;
+        ours.add(timed(bed, oh.arg("cp").args(pair), subject, into, back)?);
+        tool.add(timed(bed, &mut bed.cp(name, INSIDE, into), subject, into, back)?);
+        if single {
+            cat.add(piped(bed, here, into)?);
+        }
+        if single && engine == Engine::K8s {
+            kube.add(pipes(bed, name, into).await?);
+        }
+    }
+    let metric = format!("copy_{}_{}_mb_per_s", subject.name, if into { "in" } else { "out" });
+    let row = |peer, theirs: &Times| {
+        let speed = |times: &Times| speed(subject.bytes, times.percentile(50));
+        Row::new(engine.name(), metric.as_str(), speed(&ours), peer, speed(theirs))
+    };
+    let beside_tool = row(engine.cp(), &tool);
+    table.add(match engine {
+        Engine::K8s => beside_tool.at_least(subject.targets[usize::from(!into)]),
+        Engine::Docker => beside_tool,
+    });
+    if single && engine == Engine::K8s {
+        table.add(row("kube-rs exec", &kube));
+    }
+    if single {
+        let beside_cat = row("cat in the tool's exec", &cat);
+        table.add(if engine == Engine::Docker && subject.name == "random" {
+            beside_cat.at_least(PIPE)
+        } else {
+            beside_cat
+        });
+    }
+    Ok(())
+}
+
+/// Times a copy to where nothing is; what comes out has to be what went in.
+fn timed(
+    bed: &Bed,
+    command: &mut Command,
+    subject: &Subject<'_>,
+    into: bool,
+    back: &Path,
+) -> Outcome<Duration> {
+    if into {
+        peer::time(&mut bed.exec(false, &["rm", "-rf", INSIDE]))?;
+    } else if back.is_dir() {
+        fs::remove_dir_all(back)?;
+    } else if back.exists() {
+        fs::remove_file(back)?;
     }
     let took = peer::time(command)?;
-    if !into && !same(source, target)? {
-        return Err(format!("{:?} changed the file", command.get_program()).into());
+    if !into && !copied::same(subject.path, back)? {
+        return Err(format!("{:?} changed {}", command.get_program(), subject.name).into());
     }
     Ok(took)
 }
 
-fn cat(bed: &Bed, host: &str, into: bool) -> Outcome<Duration> {
+fn piped(bed: &Bed, here: &Path, into: bool) -> Outcome<Duration> {
     let script = if into { format!("cat > {INSIDE}") } else { format!("cat {INSIDE}") };
     let mut command = bed.exec(into, &["sh", "-c", &script]);
     if into {
-        command.stdin(File::open(host)?).stdout(Stdio::null());
+        command.stdin(File::open(here)?).stdout(Stdio::null());
     } else {
-        command.stdin(Stdio::null()).stdout(File::create(host)?);
+        command.stdin(Stdio::null()).stdout(File::create(here)?);
     }
     let started = Instant::now();
     let status = command.status()?;
@@ -77,19 +129,19 @@ fn cat(bed: &Bed, host: &str, into: bool) -> Outcome<Duration> {
 }
 
 /// The same through the pipes of kube's own exec.
-async fn pipes(bed: &Bed, host: &str, into: bool) -> Outcome<Duration> {
+async fn pipes(bed: &Bed, here: &str, into: bool) -> Outcome<Duration> {
     // Without an end of input, which old servers cannot be told, it has to know when it has all.
     let script = if into { format!("head -c {BYTES} > {INSIDE}") } else { format!("cat {INSIDE}") };
     let started = Instant::now();
     let mut process = bed.kube_process(&["sh", "-c", &script], into).await?;
     if into {
         let mut input = process.stdin().ok_or("no input")?;
-        copy(&mut tokio::fs::File::open(host).await?, &mut input).await?;
+        copy(&mut tokio::fs::File::open(here).await?, &mut input).await?;
         input.flush().await?;
         process.take_status().ok_or("no status")?.await.ok_or("no status came")?;
     } else {
         let mut output = process.stdout().ok_or("no output")?;
-        let copied = copy(&mut output, &mut tokio::fs::File::create(host).await?).await?;
+        let copied = copy(&mut output, &mut tokio::fs::File::create(here).await?).await?;
         if copied != BYTES {
             return Err(format!("kube's exec copied {copied} bytes").into());
         }
@@ -101,30 +153,6 @@ async fn pipes(bed: &Bed, host: &str, into: bool) -> Outcome<Duration> {
 
 /// In 10⁶ bytes a second.
 #[expect(clippy::cast_precision_loss, reason = "a speed of three digits")]
-fn speed(times: &Times) -> f64 {
-    BYTES as f64 / 1e6 / times.percentile(50).as_secs_f64()
-}
-
-pub(crate) fn random(path: &Path) -> Outcome {
-    let mut source = File::open("/dev/urandom")?.take(BYTES);
-    std::io::copy(&mut source, &mut File::create(path)?)?;
-    Ok(())
-}
-
-fn same(one: &str, other: &str) -> Outcome<bool> {
-    let (mut one, mut other) = (File::open(one)?, File::open(other)?);
-    if one.metadata()?.len() != other.metadata()?.len() {
-        return Ok(false);
-    }
-    let (mut a, mut b) = (vec![0; 1 << 20], vec![0; 1 << 20]);
-    loop {
-        let read = one.read(&mut a)?;
-        if read == 0 {
-            return Ok(true);
-        }
-        other.read_exact(&mut b[..read])?;
-        if a[..read] != b[..read] {
-            return Ok(false);
-        }
-    }
+fn speed(bytes: u64, time: Duration) -> f64 {
+    bytes as f64 / 1e6 / time.as_secs_f64()
 }

@@ -23,6 +23,8 @@ pub(crate) struct Row {
     ratio: Option<f64>,
     /// The target: the most the ratio may be.
     at_most: Option<f64>,
+    /// The target: the least it has to be.
+    at_least: Option<f64>,
     met: Option<bool>,
     skipped: Option<String>,
 }
@@ -65,6 +67,13 @@ impl Row {
     pub(crate) fn at_most(mut self, most: f64) -> Self {
         self.at_most = Some(most);
         self.met = self.ratio.map(|ratio| ratio <= most);
+        self
+    }
+
+    /// Sets the target.
+    pub(crate) fn at_least(mut self, least: f64) -> Self {
+        self.at_least = Some(least);
+        self.met = self.ratio.map(|ratio| ratio >= least);
         self
     }
 }
@@ -124,9 +133,13 @@ impl fmt::Display for Table {
             };
             let of = ratio(of);
             write!(f, "{ours:>10.2}  {peer:<widest_peer$} {theirs:>10.2} {of:>8}")?;
-            match (row.at_most, row.met) {
-                (Some(most), Some(met)) => {
-                    let target = format!("≤ {}", ratio(most));
+            let target = match (row.at_most, row.at_least) {
+                (Some(most), _) => Some(format!("≤ {}", ratio(most))),
+                (None, Some(least)) => Some(format!("≥ {}", ratio(least))),
+                (None, None) => None,
+            };
+            match (target, row.met) {
+                (Some(target), Some(met)) => {
                     let (style, word) = if met { (GOOD, "met") } else { (BAD, "missed") };
                     writeln!(f, " {target:>8}  {style}{word}{style:#}")?;
                 }
