@@ -104,6 +104,7 @@ mod tests {
         process_limit: false,
         mounts: false,
         own_root: false,
+        keeps_agents: false,
     };
 
     fn case(needs: &'static [crate::case::Need]) -> Case {

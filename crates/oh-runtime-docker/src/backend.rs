@@ -15,7 +15,7 @@ use crate::client::Client;
 use crate::config::DockerConfig;
 use crate::image::Images;
 use crate::payload::Payloads;
-use crate::{container, create, evidence, logs, remove, stream};
+use crate::{collect, container, create, evidence, logs, remove, stream};
 
 /// Sandboxes as containers of one Docker engine.
 #[derive(Debug)]
@@ -65,6 +65,7 @@ impl Backend for DockerBackend {
             process_limit: true,
             mounts: true,
             own_root: true,
+            keeps_agents: true,
         }
     }
 
@@ -97,6 +98,10 @@ impl Backend for DockerBackend {
         let report = remove::remove(&self.client, &id.uid, &format!("remove sandbox {}", id.name)).await?;
         tracing::debug!(sandbox = %id.name, ?report, "removed");
         Ok(report)
+    }
+
+    async fn collect_agents(&self, dry_run: bool) -> Result<Vec<String>> {
+        collect::agents(&self.client, dry_run).await
     }
 }
 

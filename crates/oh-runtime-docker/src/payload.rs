@@ -27,6 +27,8 @@ use crate::remove;
 
 /// On the container that fills a volume: it is no sandbox.
 const HELPER: &str = "oh.helper";
+/// How the names of volumes begin.
+pub(crate) const PREFIX: &str = "oh-agent-";
 /// Digits of the digest in a volume's name.
 const DIGITS: usize = 16;
 /// Readable and executable, writable for nobody.
@@ -43,7 +45,7 @@ const ARCHIVE_EXTRA: usize = 64 * 1024;
 const OPERATION: &str = "deliver the agent";
 
 fn volume(agent: &AgentPayload) -> String {
-    format!("oh-agent-{}", agent.digest.get(..DIGITS).unwrap_or(&agent.digest))
+    format!("{PREFIX}{}", agent.digest.get(..DIGITS).unwrap_or(&agent.digest))
 }
 
 /// The volume in a container; the engine makes it with the first one.

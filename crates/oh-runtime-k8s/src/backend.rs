@@ -15,7 +15,7 @@ use crate::config::K8sConfig;
 use crate::lease::Leases;
 use crate::payload::Payloads;
 use crate::watch::Watch;
-use crate::{create, evidence, labels, logs, pod, remove, stream};
+use crate::{collect, create, evidence, labels, logs, pod, remove, stream};
 
 /// Sandboxes as Pods of one namespace.
 #[derive(Debug)]
@@ -56,6 +56,7 @@ impl Backend for K8sBackend {
             process_limit: false,
             mounts: false,
             own_root: true,
+            keeps_agents: true,
         }
     }
 
@@ -97,5 +98,9 @@ impl Backend for K8sBackend {
         let report = remove::remove(self, id.name.as_str(), &id.uid, &operation).await?;
         tracing::debug!(sandbox = %id.name, ?report, "removed");
         Ok(report)
+    }
+
+    async fn collect_agents(&self, dry_run: bool) -> Result<Vec<String>> {
+        collect::agents(&self.client, dry_run).await
     }
 }

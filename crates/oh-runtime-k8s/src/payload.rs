@@ -25,6 +25,8 @@ const LOADER: &str = "oh-loader";
 const PACKED: &str = "oh-agent.z";
 /// Most bytes of a ConfigMap.
 const LIMIT: usize = 1024 * 1024;
+/// How the names of ConfigMaps begin.
+pub(crate) const PREFIX: &str = "oh-agent-";
 /// Digits of the digest in a ConfigMap's name.
 const DIGITS: usize = 20;
 
@@ -36,7 +38,7 @@ pub(crate) fn name(agent: &AgentPayload) -> String {
     hash.update(&agent.digest);
     hash.update(agent.loader.as_deref().unwrap_or_default());
     let digest: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).take(DIGITS / 2).collect();
-    format!("oh-agent-{digest}")
+    format!("{PREFIX}{digest}")
 }
 
 /// The agents known to be in their ConfigMaps.
@@ -53,6 +55,18 @@ impl Payloads {
             Arc::clone(all.entry(name(agent)).or_default())
         };
         delivered.get_or_try_init(|| deliver(client, agent)).await.copied()
+    }
+
+    /// Makes sure that the namespace still has the agent, for a Pod that waits for it.
+    pub(crate) async fn ensure_again(&self, client: &Client, agent: &AgentPayload) -> Result<()> {
+        let (maps, name) = (client.config_maps(), name(agent));
+        let found = client.answer(|| maps.get_metadata_opt(&name)).await;
+        if found.map_err(|error| client.error(OPERATION, error))?.is_some() {
+            return Ok(());
+        }
+        tracing::debug!(name, "the agent was removed meanwhile");
+        self.forget(agent);
+        self.ensure(client, agent).await
     }
 
     /// Compares again the next time: the ConfigMap may have been removed.

@@ -55,6 +55,7 @@ impl Backend for LocalBackend {
             process_limit: false,
             mounts: true,
             own_root: false,
+            keeps_agents: false,
         }
     }
 

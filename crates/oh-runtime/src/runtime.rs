@@ -101,6 +101,20 @@ impl Runtime {
         Self { backend, ..self.clone() }
     }
 
+    /// The same with another agent in its sandboxes.
+    #[must_use]
+    pub fn with_agent(&self, agent: AgentPayload) -> Self {
+        Self { agent: Arc::new(agent.into()), ..self.clone() }
+    }
+
+    /// The agent in its sandboxes.
+    ///
+    /// # Errors
+    /// [`Config`](ErrorKind::Config) when there is none.
+    pub fn agent(&self) -> Result<&AgentPayload> {
+        self.agent.payload()
+    }
+
     /// The backend.
     #[must_use]
     pub fn backend(&self) -> &Arc<dyn Backend> {
@@ -255,6 +269,14 @@ impl Runtime {
     /// As [`Backend::delete`].
     pub async fn remove(&self, id: &Incarnation) -> Result<DeleteReport> {
         self.backend.delete(id).await
+    }
+
+    /// Removes the agents the backend keeps and no sandbox uses, whoever made them; only names them with `dry_run`.
+    ///
+    /// # Errors
+    /// As [`Backend::collect_agents`].
+    pub async fn collect_agents(&self, dry_run: bool) -> Result<Vec<String>> {
+        self.backend.collect_agents(dry_run).await
     }
 
     /// Removes the sandboxes of the defaults' owner whose time is over, and nothing else. Returns their names.

@@ -113,6 +113,7 @@ impl Backend for Fake {
             process_limit: true,
             mounts: true,
             own_root: true,
+            keeps_agents: true,
         }
     }
 
