@@ -48,6 +48,9 @@ enum Task {
         /// On these engines only
         #[arg(long)]
         runtime: Vec<Runtime>,
+        /// Only this part: delivering
+        #[arg(long, value_name = "PART")]
+        only: Option<String>,
         /// Runs of each command
         #[arg(long, default_value_t = 200)]
         runs: usize,
@@ -163,7 +166,9 @@ fn main() -> ExitCode {
     let done = match Args::parse().task {
         Task::Quickstart { runtime } => quickstart::run(runtime),
         Task::Smoke { runtime } => quickstart::smoke(runtime),
-        Task::Bench { runtime, runs, json } => bench::run(&runtime, runs, json.as_deref()),
+        Task::Bench { runtime, only, runs, json } => {
+            bench::run(&runtime, only.as_deref(), runs, json.as_deref())
+        }
         Task::Fuzz { seconds } => fuzz::run(seconds),
         Task::Faults { runtime, short, seed, json } => {
             faults::run(&faults::Options { runtimes: &runtime, short, seed, json: json.as_deref() })

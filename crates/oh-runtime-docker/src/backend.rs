@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use bollard::models::{ContainerSummary, ContainerSummaryStateEnum as State};
 use bollard::query_parameters::ListContainersOptionsBuilder;
 use oh_runtime_api::{
-    AgentPayload, Backend, Capabilities, DeleteReport, Duplex, Evidence, Incarnation, LogOptions, LogStream,
-    Result, SandboxInfo, SandboxName, SandboxSpec, SandboxState, Selector, label,
+    AgentPayload, Backend, Capabilities, DeleteReport, Duplex, Entrypoint, Evidence, Incarnation, LogOptions,
+    LogStream, Result, SandboxInfo, SandboxName, SandboxSpec, SandboxState, Selector, label,
 };
 
 use crate::client::Client;
@@ -70,7 +70,13 @@ impl Backend for DockerBackend {
     }
 
     fn render(&self, spec: &SandboxSpec, agent: &AgentPayload) -> Result<serde_json::Value> {
-        let body = container::body(spec, agent, self.network(), SystemTime::now())?;
+        // Which entrypoint an image has, only the engine knows.
+        let beside = match &spec.entrypoint {
+            Some(Entrypoint::Command(command)) => command.clone(),
+            Some(Entrypoint::OfImage) => vec!["(the image's entrypoint)".to_owned()],
+            None => Vec::new(),
+        };
+        let body = container::body(spec, agent, self.network(), &beside, SystemTime::now())?;
         container::described(spec.name.as_str(), body)
     }
 

@@ -17,8 +17,8 @@ use bollard::{API_DEFAULT_VERSION, Docker};
 use futures::future::{BoxFuture, join_all};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use oh_runtime_api::{
-    AgentPayload, Backend, DeleteReport, ErrorKind, Incarnation, Mount, RunId, SandboxName, SandboxSpec,
-    SandboxState, Selector,
+    AgentPayload, Backend, DeleteReport, Delivery, ErrorKind, Incarnation, Mount, RunId, SandboxName,
+    SandboxSpec, SandboxState, Selector,
 };
 use oh_runtime_docker::{DockerBackend, DockerConfig, PullPolicy};
 use sha2::{Digest, Sha256};
@@ -107,6 +107,7 @@ impl Engine {
             digest,
             loader: None,
             arch: std::env::consts::ARCH.to_owned(),
+            delivery: Delivery::Upload,
         };
         let run = RunId::new(format!("engine-{now}-{}", std::process::id())).map_err(|e| e.to_string())?;
         Ok(Self { docker, config, backend, agent, run })

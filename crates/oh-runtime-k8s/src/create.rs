@@ -13,7 +13,7 @@ use crate::classify::{Prospect, prospect};
 use crate::client::Client;
 use crate::error::one_line;
 use crate::watch::Sight;
-use crate::{compare, evidence, labels, pod, remove};
+use crate::{compare, evidence, labels, payload, pod, remove};
 
 /// How long others may be about to take or give up the name while it is claimed.
 const CLAIM_LIMIT: Duration = Duration::from_secs(90);
@@ -51,7 +51,9 @@ async fn made(
 ) -> Result<Incarnation> {
     let client = &backend.client;
     let mut wanted = pod::pod(spec, agent, &backend.config, SystemTime::now())?;
-    backend.payloads.ensure(client, agent).await?;
+    if payload::is_kept(agent) {
+        backend.payloads.ensure(client, agent).await?;
+    }
     let owner = backend.leases.ensure(client, spec).await?;
     wanted.metadata.owner_references = owner.map(|owner| vec![owner]);
     let deadline = Instant::now() + backend.config.start_timeout;
@@ -202,7 +204,9 @@ async fn started(
                     seen = Some(Arc::new(pod));
                 }
             }
-            backend.payloads.ensure_again(&backend.client, agent).await?;
+            if payload::is_kept(agent) {
+                backend.payloads.ensure_again(&backend.client, agent).await?;
+            }
             pause = (2 * pause).min(LONGEST_PAUSE);
             look = Instant::now() + pause;
         }

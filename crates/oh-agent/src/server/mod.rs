@@ -22,6 +22,7 @@
 //! | `forward` | TCP connections to what listens in the sandbox |
 //! | `awake` | waiting, though clocks jump |
 //! | `cgroup` | what the kernel counts for the whole sandbox |
+//! | `place` | putting the agent into a sandbox from an image that holds it |
 //! | `bridge` | what a container runtime executes to reach the agent |
 //!
 //! The agent is one thread: its state needs no locks, and only file work runs beside it.
@@ -39,6 +40,7 @@ mod files;
 mod forward;
 mod identity;
 mod launch;
+mod place;
 mod pump;
 mod reaper;
 mod serve;
@@ -52,6 +54,7 @@ mod tree;
 mod user;
 
 pub use bridge::bridge;
+pub use place::place;
 pub use serve::{ServeOptions, serve};
 pub use supervise::supervise;
 

@@ -4,6 +4,7 @@
 mod copying;
 mod creating;
 mod crowd;
+mod delivering;
 mod executing;
 mod fairness;
 mod floor;
@@ -21,8 +22,10 @@ use oh_runtime::{RunId, Runtime, SandboxExt, SandboxName, SandboxSpec};
 use peer::Engine;
 use table::Table;
 
-const USAGE: &str = "usage: bench RUNS JSON-FILE|- PYTHON|skip:REASON BACKEND…";
+const USAGE: &str = "usage: bench RUNS JSON-FILE|- PYTHON|skip:REASON BACKEND[:delivering]…";
 const IMAGE: &str = "oh-test:1";
+/// The part that can be measured alone.
+const DELIVERING: &str = "delivering";
 /// The sandbox ends by itself after this long when the bench was killed.
 const TTL: Duration = Duration::from_secs(60 * 60);
 
@@ -49,11 +52,16 @@ async fn main() -> ExitCode {
     let mut table = Table::default();
     let mut failed = false;
     for name in backends {
+        let (name, part) =
+            name.split_once(':').map_or((name.as_str(), None), |(name, part)| (name, Some(part)));
+        if part.is_some_and(|part| part != DELIVERING) {
+            return fail(&format!("only {DELIVERING} can be measured alone\n{USAGE}"));
+        }
         let Some(engine) = Engine::named(name) else {
             return fail(&format!("nothing is known to compare {name} with: docker and k8s are\n{USAGE}"));
         };
         // What was measured before is worth having.
-        if let Err(error) = measure(engine, runs, &python, &mut table).await {
+        if let Err(error) = measure(engine, part, runs, &python, &mut table).await {
             eprintln!("{name}: {error}");
             failed = true;
         }
@@ -76,7 +84,13 @@ fn fail(message: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
-async fn measure(engine: Engine, runs: usize, python: &Result<String, String>, table: &mut Table) -> Outcome {
+async fn measure(
+    engine: Engine,
+    part: Option<&str>,
+    runs: usize,
+    python: &Result<String, String>,
+    table: &mut Table,
+) -> Outcome {
     let overrides = Overrides::new()
         .set("runtime", "bench", Some(engine.name()))
         .set("resources.cpu", "bench", Some("0.1"))
@@ -88,6 +102,9 @@ async fn measure(engine: Engine, runs: usize, python: &Result<String, String>, t
         SandboxSpec { run: Some(run.clone()), ttl: TTL, ..runtime.spec(name, IMAGE) }
     };
     table.conditions(format!("{}; {runs} runs of each command, in turn; image {IMAGE}", engine.version()?));
+    if part.is_some() {
+        return delivering::measure(engine, &runtime, &spec, table).await;
+    }
     let sandbox = runtime.create(&spec("bench")).await?;
     let name = sandbox.incarnation().name.to_string();
     // The peers need the same sandbox, by the name their tools know.
@@ -103,5 +120,6 @@ async fn measure(engine: Engine, runs: usize, python: &Result<String, String>, t
     measured?;
     memory::measure(engine, &runtime, &spec, table).await?;
     crowd::measure(engine, &runtime, &spec, table).await?;
-    creating::measure(engine, &runtime, &spec, table).await
+    creating::measure(engine, &runtime, &spec, table).await?;
+    delivering::measure(engine, &runtime, &spec, table).await
 }
