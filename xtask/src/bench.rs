@@ -8,7 +8,7 @@ use crate::cmd::{self, Cmd};
 use crate::{Runtime, agent, cluster, engine, images, paths, ui};
 
 /// Builds with optimization, and measures on the engines named, or on both.
-pub(crate) fn run(runtimes: &[Runtime], only: Option<&str>, runs: usize, json: Option<&Path>) -> Result<()> {
+pub(crate) fn run(runtimes: &[Runtime], runs: usize, only: &[String], json: Option<&Path>) -> Result<()> {
     let all = [Runtime::Docker, Runtime::K8s];
     let runtimes = if runtimes.is_empty() { &all[..] } else { runtimes };
     agent::build()?;
@@ -35,13 +35,9 @@ pub(crate) fn run(runtimes: &[Runtime], only: Option<&str>, runs: usize, json: O
     let json = json.as_ref().map_or(Ok("-"), |path| path.to_str().context("the file's name is no UTF-8"))?;
     let bench = paths::target()?.join("release/bench");
     let bench = bench.to_str().context("the target folder's name is no UTF-8")?;
-    let names = runtimes.iter().map(|runtime| match only {
-        Some(part) => format!("{}:{part}", runtime.name()),
-        None => runtime.name().to_owned(),
-    });
-    let names: Vec<String> = names.collect();
-    let words: Vec<&str> =
-        [bench, &runs, json, &python].into_iter().chain(names.iter().map(String::as_str)).collect();
+    let names = runtimes.iter().map(|runtime| runtime.name());
+    let parts = if only.is_empty() { "all".to_owned() } else { only.join(",") };
+    let words: Vec<&str> = [bench, &runs, json, &python, &parts].into_iter().chain(names).collect();
     ui::step("Measuring: some minutes", || {
         ui::note(conditions());
         let mut cmd = Cmd::new(&words).dir(paths::root());

@@ -48,12 +48,12 @@ enum Task {
         /// On these engines only
         #[arg(long)]
         runtime: Vec<Runtime>,
-        /// Only this part: delivering
-        #[arg(long, value_name = "PART")]
-        only: Option<String>,
         /// Runs of each command
         #[arg(long, default_value_t = 200)]
         runs: usize,
+        /// These parts only: exec, fairness, copy, memory, crowd, create, deliver
+        #[arg(long, value_delimiter = ',')]
+        only: Vec<String>,
         /// Also write the comparisons to this file
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
@@ -166,9 +166,7 @@ fn main() -> ExitCode {
     let done = match Args::parse().task {
         Task::Quickstart { runtime } => quickstart::run(runtime),
         Task::Smoke { runtime } => quickstart::smoke(runtime),
-        Task::Bench { runtime, only, runs, json } => {
-            bench::run(&runtime, only.as_deref(), runs, json.as_deref())
-        }
+        Task::Bench { runtime, runs, only, json } => bench::run(&runtime, runs, &only, json.as_deref()),
         Task::Fuzz { seconds } => fuzz::run(seconds),
         Task::Faults { runtime, short, seed, json } => {
             faults::run(&faults::Options { runtimes: &runtime, short, seed, json: json.as_deref() })

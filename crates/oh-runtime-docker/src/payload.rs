@@ -50,11 +50,14 @@ const ARCHIVE_EXTRA: usize = 64 * 1024;
 const OPERATION: &str = "deliver the agent";
 
 fn volume(agent: &AgentPayload) -> String {
+    let hex =
+        |text: String| -> String { Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect() };
     let digest = match &agent.delivery {
-        Delivery::Present(path) => &Sha256::digest(path).iter().map(|byte| format!("{byte:02x}")).collect(),
-        Delivery::Upload | Delivery::Image(_) | Delivery::Memory => &agent.digest,
+        Delivery::Present(path) => hex(format!("link to {path}")),
+        Delivery::Image(image) => hex(format!("{} of {image}", agent.digest)),
+        Delivery::Upload | Delivery::Memory => agent.digest.clone(),
     };
-    format!("{PREFIX}{}", digest.get(..DIGITS).unwrap_or(digest))
+    format!("{PREFIX}{}", digest.get(..DIGITS).unwrap_or(&digest))
 }
 
 /// The volume in a container; the engine makes it with the first one.

@@ -40,12 +40,12 @@ pub(crate) fn argv(instance: &Instance, script: &Path, spec: &SandboxSpec) -> Ve
         let access = if mount.read_only { "ro" } else { "rw" };
         argv.extend([mount.source.clone().into(), mount.target.clone().into(), access.into()]);
     }
-    let beside = match &spec.entrypoint {
-        Some(Entrypoint::Command(command)) => command.as_slice(),
-        Some(Entrypoint::OfImage) | None => &[],
-    };
-    argv.extend(serve_argv(spec.name.as_str(), spec.ttl, spec.lease, beside));
+    argv.extend(serve_argv(spec.name.as_str(), spec.ttl, spec.lease, &[]));
     argv.extend(["--socket".into(), format!("{AGENT_DIR}/{SOCKET}").into()]);
+    if let Some(Entrypoint::Command(command)) = &spec.entrypoint {
+        argv.push("--".into());
+        argv.extend(command.iter().map(OsString::from));
+    }
     argv
 }
 

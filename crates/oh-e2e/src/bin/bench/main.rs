@@ -22,10 +22,9 @@ use oh_runtime::{RunId, Runtime, SandboxExt, SandboxName, SandboxSpec};
 use peer::Engine;
 use table::Table;
 
-const USAGE: &str = "usage: bench RUNS JSON-FILE|- PYTHON|skip:REASON BACKEND[:delivering]…";
+const USAGE: &str = "usage: bench RUNS JSON-FILE|- PYTHON|skip:REASON PART,…|all BACKEND…";
+const PARTS: [&str; 7] = ["exec", "fairness", "copy", "memory", "crowd", "create", "deliver"];
 const IMAGE: &str = "oh-test:1";
-/// The part that can be measured alone.
-const DELIVERING: &str = "delivering";
 /// The sandbox ends by itself after this long when the bench was killed.
 const TTL: Duration = Duration::from_secs(60 * 60);
 
@@ -38,13 +37,17 @@ type Specs<'a> = &'a (dyn Fn(&str) -> SandboxSpec + Sync);
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let (runs, json, python, backends) = match arguments.as_slice() {
-        [runs, json, python, backends @ ..] if !backends.is_empty() => match runs.parse::<usize>() {
-            Ok(runs) if runs > 0 => (runs, json, python, backends),
+    let (runs, json, python, parts, backends) = match arguments.as_slice() {
+        [runs, json, python, parts, backends @ ..] if !backends.is_empty() => match runs.parse::<usize>() {
+            Ok(runs) if runs > 0 => (runs, json, python, parts, backends),
             _ => return fail(&format!("{runs:?} is no number of runs\n{USAGE}")),
         },
         _ => return fail(USAGE),
     };
+    let parts = if parts == "all" { PARTS.to_vec() } else { parts.split(',').collect() };
+    if let Some(part) = parts.iter().find(|part| !PARTS.contains(part)) {
+        return fail(&format!("{part:?} is none of {}\n{USAGE}", PARTS.join(", ")));
+    }
     let python = match python.strip_prefix("skip:") {
         Some(reason) => Err(reason.to_owned()),
         None => Ok(python.clone()),
@@ -52,16 +55,11 @@ async fn main() -> ExitCode {
     let mut table = Table::default();
     let mut failed = false;
     for name in backends {
-        let (name, part) =
-            name.split_once(':').map_or((name.as_str(), None), |(name, part)| (name, Some(part)));
-        if part.is_some_and(|part| part != DELIVERING) {
-            return fail(&format!("only {DELIVERING} can be measured alone\n{USAGE}"));
-        }
         let Some(engine) = Engine::named(name) else {
             return fail(&format!("nothing is known to compare {name} with: docker and k8s are\n{USAGE}"));
         };
         // What was measured before is worth having.
-        if let Err(error) = measure(engine, part, runs, &python, &mut table).await {
+        if let Err(error) = measure(engine, runs, &python, &parts, &mut table).await {
             eprintln!("{name}: {error}");
             failed = true;
         }
@@ -86,11 +84,12 @@ fn fail(message: &str) -> ExitCode {
 
 async fn measure(
     engine: Engine,
-    part: Option<&str>,
     runs: usize,
     python: &Result<String, String>,
+    parts: &[&str],
     table: &mut Table,
 ) -> Outcome {
+    let wanted = |part| parts.contains(&part);
     let overrides = Overrides::new()
         .set("runtime", "bench", Some(engine.name()))
         .set("resources.cpu", "bench", Some("0.1"))
@@ -102,24 +101,37 @@ async fn measure(
         SandboxSpec { run: Some(run.clone()), ttl: TTL, ..runtime.spec(name, IMAGE) }
     };
     table.conditions(format!("{}; {runs} runs of each command, in turn; image {IMAGE}", engine.version()?));
-    if part.is_some() {
-        return delivering::measure(engine, &runtime, &spec, table).await;
-    }
     let sandbox = runtime.create(&spec("bench")).await?;
     let name = sandbox.incarnation().name.to_string();
     // The peers need the same sandbox, by the name their tools know.
     let measured = async {
         sandbox.run(oh_runtime::CommandSpec::new(["true"])).await?;
         let bed = peer::Bed::new(engine, name).await?;
-        executing::measure(&bed, &*sandbox, runs, python, table).await?;
-        fairness::measure(engine, &*sandbox, table).await?;
-        copying::measure(&bed, table).await
+        if wanted("exec") {
+            executing::measure(&bed, &*sandbox, runs, python, table).await?;
+        }
+        if wanted("fairness") {
+            fairness::measure(engine, &*sandbox, table).await?;
+        }
+        if wanted("copy") {
+            copying::measure(&bed, table).await?;
+        }
+        Ok(())
     };
-    let measured = measured.await;
+    let measured: Outcome = measured.await;
     sandbox.close().await?;
     measured?;
-    memory::measure(engine, &runtime, &spec, table).await?;
-    crowd::measure(engine, &runtime, &spec, table).await?;
-    creating::measure(engine, &runtime, &spec, table).await?;
-    delivering::measure(engine, &runtime, &spec, table).await
+    if wanted("memory") {
+        memory::measure(engine, &runtime, &spec, table).await?;
+    }
+    if wanted("crowd") {
+        crowd::measure(engine, &runtime, &spec, table).await?;
+    }
+    if wanted("create") {
+        creating::measure(engine, &runtime, &spec, table).await?;
+    }
+    if wanted("deliver") {
+        delivering::measure(engine, &runtime, &spec, table).await?;
+    }
+    Ok(())
 }
