@@ -1,8 +1,11 @@
 //! The static agent, and the loader that unpacks it where only small files can be delivered.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
+use flate2::Compression;
+use flate2::write::ZlibEncoder;
 
 use crate::cmd::Cmd;
 use crate::{paths, ui};
@@ -10,6 +13,8 @@ use crate::{paths, ui};
 /// It goes into every sandbox, and half of this has to fit into a Kubernetes ConfigMap.
 const MAX_BYTES: usize = 2_000_000;
 
+/// What Kubernetes keeps in a ConfigMap, the packed agent and the loader; it takes 1 MiB with all its metadata.
+const MAX_KEPT_BYTES: usize = 900 * 1024;
 /// It lies beside the packed agent in the ConfigMap.
 const MAX_LOADER_BYTES: usize = 32_000;
 /// It has no standard library, so nothing of the C library's start either.
@@ -45,8 +50,21 @@ pub(crate) fn build_without_deduplication() -> Result<PathBuf> {
 
 fn build_in(features: &str, folders: &[PathBuf]) -> Result<PathBuf> {
     let agent = binary("oh-agent", features, &[], MAX_BYTES, folders)?;
-    binary("oh-loader", "server,loader", &LOADER_LINK, MAX_LOADER_BYTES, folders)?;
+    let loader = binary("oh-loader", "server,loader", &LOADER_LINK, MAX_LOADER_BYTES, folders)?;
+    let kept = packed(&std::fs::read(&agent)?)? + std::fs::read(&loader)?.len();
+    ui::note(format!("packed, with the loader: {kept} bytes"));
+    ensure!(
+        kept <= MAX_KEPT_BYTES,
+        "the packed agent and the loader have {kept} bytes, {MAX_KEPT_BYTES} are allowed in a ConfigMap"
+    );
     Ok(agent)
+}
+
+/// How many bytes it is as the Kubernetes backend packs it.
+fn packed(bytes: &[u8]) -> Result<usize> {
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(bytes)?;
+    Ok(encoder.finish()?.len())
 }
 
 /// Builds one and places it in all `folders`. Returns where it lies in the first.
@@ -87,7 +105,6 @@ fn place(bytes: &[u8], folder: &Path, name: &str) -> Result<()> {
         return Ok(());
     }
     let write = || -> Result<()> {
-        use std::io::Write;
         use std::os::unix::fs::PermissionsExt;
         let mut file = tempfile::NamedTempFile::new_in(folder)?;
         file.write_all(bytes)?;

@@ -17,6 +17,12 @@ const BASE: &str = "oh-base:1";
 const TEST: &str = "oh-test:1";
 /// An image for tests that holds one static file.
 const TEST_STATIC: &str = "oh-test-static:1";
+/// An image for tests with busybox and its commands.
+const TEST_BUSYBOX: &str = "oh-test-busybox:1";
+/// An image for tests that holds the agent, and starts something of its own.
+const TEST_PRESENT: &str = "oh-test-present:1";
+/// The agent alone, for clusters that take it from a registry.
+const AGENT: &str = "oh-agent:1";
 
 /// Makes them for one backend, or for all that can run here.
 pub(crate) fn run(runtime: Option<Runtime>) -> Result<()> {
@@ -44,7 +50,7 @@ pub(crate) fn run(runtime: Option<Runtime>) -> Result<()> {
 /// What a Docker engine has when they are made.
 pub(crate) fn names() -> Result<Vec<String>> {
     let mut names: Vec<String> = Instance::all()?.iter().map(Instance::image).collect();
-    names.extend([TEST.to_owned(), TEST_STATIC.to_owned()]);
+    names.extend([TEST, TEST_STATIC, TEST_BUSYBOX, TEST_PRESENT, AGENT].map(str::to_owned));
     Ok(names)
 }
 

@@ -51,7 +51,7 @@ enum Task {
         /// Runs of each command
         #[arg(long, default_value_t = 200)]
         runs: usize,
-        /// These parts only: exec, fairness, copy, memory, crowd, create
+        /// These parts only: exec, fairness, copy, memory, crowd, create, deliver
         #[arg(long, value_delimiter = ',')]
         only: Vec<String>,
         /// Also write the comparisons to this file

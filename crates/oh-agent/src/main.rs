@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use oh_agent::server::{self, ServeOptions};
 
-const USAGE: &str =
-    "usage: oh-agent serve NAME TTL_SECONDS [--lease SECONDS] [--socket PATH] | bridge NAME | --version";
+const USAGE: &str = "usage: oh-agent serve NAME TTL_SECONDS [--lease SECONDS] [--socket PATH] [-- COMMAND…] | \
+                     bridge NAME | place copy|link SHA256 | --version";
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
@@ -16,6 +16,7 @@ fn main() -> ExitCode {
     let result = match words.as_slice() {
         ["serve", name, ttl, ..] => options(name, ttl, &arguments[3..]).and_then(|o| server::serve(&o)),
         ["bridge", name] => server::bridge(name),
+        ["place", how @ ("copy" | "link"), digest] => server::place(how, digest),
         ["supervise"] => server::supervise(),
         ["--version"] => {
             println!("oh-agent {}", env!("CARGO_PKG_VERSION"));
@@ -34,8 +35,16 @@ fn main() -> ExitCode {
 
 fn options(name: &str, ttl: &str, rest: &[OsString]) -> Result<ServeOptions, String> {
     let seconds = |text: &str| text.parse().map(Duration::from_secs).map_err(|_| USAGE.to_owned());
-    let mut options = ServeOptions { name: name.to_owned(), ttl: seconds(ttl)?, lease: None, socket: None };
-    for option in rest.chunks(2) {
+    let mut options = ServeOptions {
+        name: name.to_owned(),
+        ttl: seconds(ttl)?,
+        lease: None,
+        socket: None,
+        beside: Vec::new(),
+    };
+    let end = rest.iter().position(|word| word == "--").unwrap_or(rest.len());
+    options.beside.extend_from_slice(rest.get(end + 1..).unwrap_or_default());
+    for option in rest[..end].chunks(2) {
         match option {
             [name, value] if name == "--lease" => {
                 options.lease = Some(seconds(value.to_str().unwrap_or_default())?);

@@ -7,7 +7,7 @@ use anstream::ColorChoice;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use oh_config::{Config, ConfigError, Overrides};
 
-use crate::commands::{cp, eval, exec, kill, logs, ls, port_forward, ps, rm, run, shell};
+use crate::commands::{cp, eval, exec, gc, kill, logs, ls, port_forward, ps, rm, run, shell};
 use crate::exit_code::{self, Scope};
 use crate::failure::{Cause, Failure};
 use crate::output::{Format, Ui};
@@ -110,6 +110,7 @@ pub(crate) enum Command {
     Logs(logs::Args),
     Ls(ls::Args),
     Rm(rm::Args),
+    Gc(gc::Args),
     #[command(subcommand)]
     Eval(eval::Command),
 }

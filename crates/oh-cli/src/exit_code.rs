@@ -98,6 +98,7 @@ pub(crate) const OWN: &[Row] = &[
             ErrorKind::Quota,
             ErrorKind::AdmissionRefused,
             ErrorKind::FieldDropped,
+            ErrorKind::DeliveryFailed,
             ErrorKind::StartFailed,
             ErrorKind::EndedBeforeReady,
             ErrorKind::Ended,

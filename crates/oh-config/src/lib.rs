@@ -33,8 +33,8 @@ pub use error::{ConfigError, Problem};
 pub use layers::{Origin, Overrides};
 pub use load::{load, load_from};
 pub use model::{
-    AgentConfig, Config, DockerConfig, EvalConfig, ImageConfig, LocalConfig, LogConfig, LogFormat, LogLevel,
-    MountConfig, PullPolicy, ResourcesConfig, RuntimeKind, SandboxConfig, UnknownValue,
+    AgentConfig, Config, DeliveryKind, DockerConfig, EvalConfig, ImageConfig, LocalConfig, LogConfig,
+    LogFormat, LogLevel, MountConfig, PullPolicy, ResourcesConfig, RuntimeKind, SandboxConfig, UnknownValue,
 };
 pub use reference::reference;
 pub use units::{InvalidUnit, parse_duration, parse_size};

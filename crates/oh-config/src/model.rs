@@ -58,6 +58,14 @@ impl Config {
 pub struct AgentConfig {
     /// The agent's static binary; `None`: look beside the running program.
     pub path: Option<PathBuf>,
+    /// How it gets into a sandbox, the first that works; not empty. `None`: every way that is possible.
+    #[serde(default, deserialize_with = "ways")]
+    pub delivery: Option<Vec<DeliveryKind>>,
+    /// An image that holds it.
+    pub image: Option<String>,
+    /// Where the sandboxes' own images hold it; absolute.
+    #[serde(default, deserialize_with = "path_in_image")]
+    pub present: Option<String>,
 }
 
 /// What holds for every sandbox.
@@ -78,6 +86,10 @@ pub struct SandboxConfig {
     pub grace: Duration,
     /// User to run as, a name or a number; `None` is the image's own.
     pub user: Option<String>,
+    /// Whether the image's files cannot be written to.
+    pub read_only_root: bool,
+    /// Whether it runs without privileges, and not as root.
+    pub restricted: bool,
     /// Environment of every command, on top of the image's. Names are ones a process can have.
     #[serde(deserialize_with = "variables")]
     pub env: BTreeMap<String, String>,
@@ -94,6 +106,8 @@ impl fmt::Debug for SandboxConfig {
             .field("start_timeout", &self.start_timeout)
             .field("grace", &self.grace)
             .field("user", &self.user)
+            .field("read_only_root", &self.read_only_root)
+            .field("restricted", &self.restricted)
             .field("env", &self.env.keys().collect::<Vec<_>>())
             .field("mounts", &self.mounts)
             .finish()
@@ -298,6 +312,20 @@ choice! {
 }
 
 choice! {
+    /// A way for the agent into a sandbox, in the order they are tried.
+    DeliveryKind {
+        /// The backend is given it once and keeps it.
+        Upload = "upload",
+        /// From an image that holds it.
+        Image = "image",
+        /// The sandbox's image holds it.
+        Present = "present",
+        /// Kept by the backend, executed from memory.
+        Memory = "memory",
+    }
+}
+
+choice! {
     /// When to pull an image.
     PullPolicy {
         /// When the engine has none of that name.
@@ -374,6 +402,22 @@ fn absolute<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Er
         Ok(path)
     } else {
         Err(D::Error::custom(format_args!("{path:?} is a path in the sandbox, so it has to start with '/'")))
+    }
+}
+
+fn ways<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<DeliveryKind>>, D::Error> {
+    match Option::<Vec<DeliveryKind>>::deserialize(deserializer)? {
+        Some(ways) if ways.is_empty() => Err(D::Error::custom("names no way into a sandbox")),
+        ways => Ok(ways),
+    }
+}
+
+fn path_in_image<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    match Option::<String>::deserialize(deserializer)? {
+        Some(path) if !path.starts_with('/') => Err(D::Error::custom(format_args!(
+            "{path:?} is a path in the sandbox, so it has to start with '/'"
+        ))),
+        path => Ok(path),
     }
 }
 

@@ -37,6 +37,9 @@ pub const MOUNTS: Need = Need { name: "mounts", met: |c| c.mounts };
 /// [`Capabilities::own_root`].
 pub const OWN_ROOT: Need = Need { name: "own_root", met: |c| c.own_root };
 
+/// [`Capabilities::keeps_agents`].
+pub const KEEPS_AGENTS: Need = Need { name: "keeps_agents", met: |c| c.keeps_agents };
+
 /// One case.
 #[derive(Clone, Copy)]
 pub struct Case {

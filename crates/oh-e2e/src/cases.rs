@@ -4,6 +4,7 @@ mod archive;
 mod attach;
 mod attacks;
 mod concurrency;
+mod delivery;
 mod exec;
 mod failures;
 mod file_tree;
@@ -27,7 +28,7 @@ use crate::case::Case;
 /// Every case, for every backend.
 #[must_use]
 pub fn all() -> Vec<Case> {
-    let areas: [(&'static str, Vec<Case>); 21] = [
+    let areas: [(&'static str, Vec<Case>); 22] = [
         ("exec", exec::cases()),
         ("process", processes::cases()),
         ("stdin", stdin::cases()),
@@ -49,6 +50,7 @@ pub fn all() -> Vec<Case> {
         ("usage", usage::cases()),
         ("file_tree", file_tree::cases()),
         ("forward", forwarding::cases()),
+        ("delivery", delivery::cases()),
     ];
     let in_area = |(area, cases): (_, Vec<Case>)| cases.into_iter().map(move |case| Case { area, ..case });
     areas.into_iter().flat_map(in_area).collect()

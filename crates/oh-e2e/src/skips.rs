@@ -105,6 +105,7 @@ mod tests {
         mounts: false,
         own_root: false,
         remote: false,
+        keeps_agents: false,
     };
 
     fn case(needs: &'static [crate::case::Need]) -> Case {

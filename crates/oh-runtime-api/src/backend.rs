@@ -39,6 +39,8 @@ pub struct Capabilities {
     pub own_root: bool,
     /// What goes to a sandbox and comes from it leaves this machine.
     pub remote: bool,
+    /// It keeps an agent for sandboxes to come, until [`Backend::collect_agents`] removes it.
+    pub keeps_agents: bool,
 }
 
 /// Which sandboxes: all that match every field that is set.
@@ -212,4 +214,17 @@ pub trait Backend: Debug + Display + Send + Sync + 'static {
     /// # Errors
     /// [`Unavailable`](crate::ErrorKind::Unavailable), [`Forbidden`](crate::ErrorKind::Forbidden).
     async fn delete(&self, id: &Incarnation) -> Result<DeleteReport>;
+
+    /// Removes the agents it keeps for sandboxes to come and that no sandbox uses, ended ones included; with `dry_run`
+    /// it removes nothing. Returns the names of those it removed, or would.
+    ///
+    /// A sandbox that is being made meanwhile, by whomever, gets its agent all the same. A backend that keeps none has
+    /// none to remove.
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::ErrorKind::Unavailable), [`Forbidden`](crate::ErrorKind::Forbidden).
+    async fn collect_agents(&self, dry_run: bool) -> Result<Vec<String>> {
+        let _ = dry_run;
+        Ok(Vec::new())
+    }
 }

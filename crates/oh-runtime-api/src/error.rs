@@ -35,6 +35,8 @@ pub enum ErrorKind {
     AdmissionRefused,
     /// The backend ignored a part of what it was asked for.
     FieldDropped,
+    /// The agent could not be put into the sandbox this way, or not be executed there, or is another one.
+    DeliveryFailed,
     /// The backend could not start the sandbox.
     StartFailed,
     /// The sandbox ended before it could be used.
@@ -142,6 +144,7 @@ impl ErrorKind {
             Self::Quota => "quota",
             Self::AdmissionRefused => "admission_refused",
             Self::FieldDropped => "field_dropped",
+            Self::DeliveryFailed => "delivery_failed",
             Self::StartFailed => "start_failed",
             Self::EndedBeforeReady => "ended_before_ready",
             Self::Ended => "ended",

@@ -17,7 +17,10 @@ mod resources;
 mod sandbox;
 mod spec;
 
-pub use agent::{AGENT_DIR, AGENT_PATH, AgentPayload, bridge_argv, serve_argv};
+pub use agent::{
+    AGENT_DIR, AGENT_IN_IMAGE, AGENT_PATH, AgentPayload, Delivery, bridge_argv, place_argv, serve_argv,
+    was_not_executed,
+};
 pub use backend::{
     Backend, Capabilities, DeleteReport, Duplex, Evidence, Incarnation, LogOptions, LogStream, SandboxInfo,
     SandboxState, Selector, Uid,
@@ -31,4 +34,4 @@ pub use files::{EntryKind, FileDigest, FileEntry, Owner, Resume, Selection, Writ
 pub use name::{InvalidName, RunId, SandboxName};
 pub use resources::Resources;
 pub use sandbox::{AgentInfo, AttachedProcess, BoxRead, BoxWrite, Dialed, Process, ProcessControl, Sandbox};
-pub use spec::{Labels, Mount, SandboxSpec, label};
+pub use spec::{Entrypoint, Labels, Mount, Restrictions, SandboxSpec, label};

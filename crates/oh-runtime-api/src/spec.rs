@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{Resources, RunId, SandboxName};
+use crate::{AgentPayload, Resources, RunId, SandboxName};
 
 /// Labels as a backend stores them.
 pub type Labels = BTreeMap<String, String>;
@@ -28,6 +28,8 @@ pub mod label {
     pub const SPEC: &str = "oh.spec";
     /// Digest of the agent it runs.
     pub const AGENT: &str = "oh.agent";
+    /// How the agent got into it, as [`Delivery::name`](crate::Delivery::name) says it.
+    pub const DELIVERY: &str = "oh.delivery";
     /// The image it was asked for.
     pub const IMAGE: &str = "oh.image";
 }
@@ -41,6 +43,25 @@ pub struct Mount {
     pub target: PathBuf,
     /// Whether the sandbox may not write to it.
     pub read_only: bool,
+}
+
+/// What a sandbox may not do, besides what none may.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Restrictions {
+    /// Write to the image's files. `/tmp` can be written to, and is empty at first.
+    pub read_only_root: bool,
+    /// Run as root, have or gain a privilege: what Kubernetes calls restricted. The user has to be another than root, by
+    /// the specification or in the image.
+    pub restricted: bool,
+}
+
+/// A command that is started with the sandbox and goes on beside all others, as one of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entrypoint {
+    /// The image's own, where the backend knows it.
+    OfImage,
+    /// Program and arguments.
+    Command(Vec<String>),
 }
 
 /// What to create. Equal specifications of one name are one sandbox.
@@ -64,6 +85,10 @@ pub struct SandboxSpec {
     pub resources: Resources,
     /// User to run as, by name or number; `None` is the image's own.
     pub user: Option<String>,
+    /// What it may not do.
+    pub restrictions: Restrictions,
+    /// What is started with it; `None` is nothing, also not what the image would start.
+    pub entrypoint: Option<Entrypoint>,
     /// After this long it ends by itself, whatever became of its maker.
     pub ttl: Duration,
     /// It ends by itself when no client has been connected for this long; `None` when it may be left alone. A
@@ -84,6 +109,8 @@ impl SandboxSpec {
             mounts: Vec::new(),
             resources: Resources::default(),
             user: None,
+            restrictions: Restrictions::default(),
+            entrypoint: None,
             ttl,
             lease: None,
         }
@@ -107,19 +134,22 @@ impl SandboxSpec {
         part(&format!("{:?}", self.env));
         part(&format!("{:?}", self.mounts));
         part(&format!("{:?}", self.resources));
+        part(&format!("{:?}", self.restrictions));
+        part(&format!("{:?}", self.entrypoint));
         hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
     }
 
-    /// The labels of this sandbox, the agent's digest and the expiry time included.
+    /// The labels of this sandbox, those of the agent and the expiry time included.
     #[must_use]
-    pub fn labels(&self, agent_digest: &str, now: std::time::SystemTime) -> Labels {
+    pub fn labels(&self, agent: &AgentPayload, now: std::time::SystemTime) -> Labels {
         let expires = (now + self.ttl).duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs();
         let mut labels = Labels::from([
             (label::SANDBOX.to_owned(), self.name.to_string()),
             (label::OWNER.to_owned(), self.owner.clone()),
             (label::EXPIRES.to_owned(), expires.to_string()),
             (label::SPEC.to_owned(), self.digest()),
-            (label::AGENT.to_owned(), agent_digest.to_owned()),
+            (label::AGENT.to_owned(), agent.digest.clone()),
+            (label::DELIVERY.to_owned(), agent.delivery.name().to_owned()),
             (label::IMAGE.to_owned(), self.image.clone()),
         ]);
         if let Some(run) = &self.run {
@@ -145,6 +175,8 @@ impl std::fmt::Debug for SandboxSpec {
             .field("mounts", &self.mounts)
             .field("resources", &self.resources)
             .field("user", &self.user)
+            .field("restrictions", &self.restrictions)
+            .field("entrypoint", &self.entrypoint)
             .field("ttl", &self.ttl)
             .field("lease", &self.lease)
             .finish()

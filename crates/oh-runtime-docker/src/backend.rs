@@ -7,15 +7,15 @@ use async_trait::async_trait;
 use bollard::models::{ContainerSummary, ContainerSummaryStateEnum as State};
 use bollard::query_parameters::ListContainersOptionsBuilder;
 use oh_runtime_api::{
-    AgentPayload, Backend, Capabilities, DeleteReport, Duplex, Evidence, Incarnation, LogOptions, LogStream,
-    Result, SandboxInfo, SandboxName, SandboxSpec, SandboxState, Selector, label,
+    AgentPayload, Backend, Capabilities, DeleteReport, Duplex, Entrypoint, Evidence, Incarnation, LogOptions,
+    LogStream, Result, SandboxInfo, SandboxName, SandboxSpec, SandboxState, Selector, label,
 };
 
 use crate::client::Client;
 use crate::config::DockerConfig;
 use crate::image::Images;
 use crate::payload::Payloads;
-use crate::{container, create, evidence, logs, remove, stream};
+use crate::{collect, container, create, evidence, logs, remove, stream};
 
 /// Sandboxes as containers of one Docker engine.
 #[derive(Debug)]
@@ -66,11 +66,18 @@ impl Backend for DockerBackend {
             mounts: true,
             own_root: true,
             remote: self.client.is_remote(),
+            keeps_agents: true,
         }
     }
 
     fn render(&self, spec: &SandboxSpec, agent: &AgentPayload) -> Result<serde_json::Value> {
-        let body = container::body(spec, agent, self.network(), SystemTime::now())?;
+        // Which entrypoint an image has, only the engine knows.
+        let beside = match &spec.entrypoint {
+            Some(Entrypoint::Command(command)) => command.clone(),
+            Some(Entrypoint::OfImage) => vec!["(the image's entrypoint)".to_owned()],
+            None => Vec::new(),
+        };
+        let body = container::body(spec, agent, self.network(), &beside, SystemTime::now())?;
         container::described(spec.name.as_str(), body)
     }
 
@@ -98,6 +105,10 @@ impl Backend for DockerBackend {
         let report = remove::remove(&self.client, &id.uid, &format!("remove sandbox {}", id.name)).await?;
         tracing::debug!(sandbox = %id.name, ?report, "removed");
         Ok(report)
+    }
+
+    async fn collect_agents(&self, dry_run: bool) -> Result<Vec<String>> {
+        collect::agents(&self.client, dry_run).await
     }
 }
 

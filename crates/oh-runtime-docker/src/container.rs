@@ -9,7 +9,8 @@ use bollard::models::{
     RestartPolicyNameEnum,
 };
 use oh_runtime_api::{
-    AGENT_DIR, AgentPayload, Error, ErrorKind, Mount as SpecMount, Resources, Result, SandboxSpec, serve_argv,
+    AGENT_DIR, AgentPayload, Error, ErrorKind, Mount as SpecMount, Resources, Restrictions, Result,
+    SandboxSpec, serve_argv,
 };
 
 use crate::payload;
@@ -19,11 +20,15 @@ const SHARES_OF_A_CORE: f64 = 1024.0;
 /// Fewest and most CPU shares the kernel takes.
 const SHARES: (f64, f64) = (2.0, 262_144.0);
 
-/// The request that makes the container of `spec`.
+/// `/tmp` where the image's files cannot be written to.
+const TMPFS: &str = "rw,exec,nosuid,nodev,mode=1777";
+
+/// The request that makes the container of `spec`, with the command `beside` the agent.
 pub(crate) fn body(
     spec: &SandboxSpec,
     agent: &AgentPayload,
     network: Option<&str>,
+    beside: &[String],
     now: SystemTime,
 ) -> Result<ContainerCreateBody> {
     let bad =
@@ -31,7 +36,8 @@ pub(crate) fn body(
     let mounts = spec.mounts.iter().map(|mount| bind(mount).map_err(bad));
     let mounts: Vec<Mount> =
         std::iter::once(Ok(payload::mount(agent, true))).chain(mounts).collect::<Result<_>>()?;
-    let argv = serve_argv(spec.name.as_str(), spec.ttl, spec.lease);
+    let Restrictions { read_only_root, restricted } = spec.restrictions;
+    let argv = serve_argv(spec.name.as_str(), spec.ttl, spec.lease, beside);
     Ok(ContainerCreateBody {
         image: Some(spec.image.clone()),
         user: spec.user.clone(),
@@ -42,7 +48,7 @@ pub(crate) fn body(
         // What the engine executes on its own account could talk to the agent.
         healthcheck: Some(HealthConfig { test: Some(vec!["NONE".to_owned()]), ..HealthConfig::default() }),
         stop_signal: Some("SIGTERM".to_owned()),
-        labels: Some(spec.labels(&agent.digest, now).into_iter().collect()),
+        labels: Some(spec.labels(agent, now).into_iter().collect()),
         host_config: Some(HostConfig {
             mounts: Some(mounts),
             network_mode: network.map(str::to_owned),
@@ -58,6 +64,10 @@ pub(crate) fn body(
             privileged: Some(false),
             // The agent has to be process 1, whatever the engine's own default is.
             init: Some(false),
+            readonly_rootfs: read_only_root.then_some(true),
+            tmpfs: read_only_root.then(|| pairs(&[("/tmp", TMPFS)])),
+            cap_drop: restricted.then(|| vec!["ALL".to_owned()]),
+            security_opt: restricted.then(|| vec!["no-new-privileges".to_owned()]),
             ..limits(&spec.resources).map_err(bad)?
         }),
         ..ContainerCreateBody::default()
@@ -142,7 +152,7 @@ pub(crate) fn pairs(pairs: &[(&str, &str)]) -> HashMap<String, String> {
 mod tests {
     use std::time::Duration;
 
-    use oh_runtime_api::{RunId, SandboxName};
+    use oh_runtime_api::{Delivery, RunId, SandboxName};
     use serde_json::json;
 
     use super::*;
@@ -153,6 +163,7 @@ mod tests {
             digest: "0123456789abcdef0123".into(),
             loader: None,
             arch: "x86_64".into(),
+            delivery: Delivery::Upload,
         }
     }
 
@@ -166,7 +177,7 @@ mod tests {
 
     fn rendered(spec: &SandboxSpec, network: Option<&str>) -> serde_json::Value {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1000);
-        serde_json::to_value(body(spec, &agent(), network, now).unwrap()).unwrap()
+        serde_json::to_value(body(spec, &agent(), network, &[], now).unwrap()).unwrap()
     }
 
     #[test]
@@ -190,6 +201,7 @@ mod tests {
                 "oh.expires": "1060",
                 "oh.spec": spec.digest(),
                 "oh.agent": "0123456789abcdef0123",
+                "oh.delivery": "upload",
                 "oh.image": "image:1",
             },
             "HostConfig": {
@@ -255,7 +267,7 @@ mod tests {
             (SandboxSpec { resources: Resources { pids: 0, ..default }, ..spec() }, "processes"),
         ];
         for (spec, word) in specs {
-            let error = body(&spec, &agent(), None, SystemTime::now()).unwrap_err();
+            let error = body(&spec, &agent(), None, &[], SystemTime::now()).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Config);
             assert!(error.to_string().contains(word), "{error}");
         }
@@ -264,7 +276,7 @@ mod tests {
     #[test]
     fn secrets_stay_out_of_errors_and_descriptions() {
         let hidden = SandboxSpec { env: [("TOKEN".into(), "s3cret".into())].into(), ..spec() };
-        let body_of = |spec: &SandboxSpec| body(spec, &agent(), None, SystemTime::now());
+        let body_of = |spec: &SandboxSpec| body(spec, &agent(), None, &[], SystemTime::now());
         let described = described("box", body_of(&hidden).unwrap()).unwrap();
         assert_eq!(described["container"], "box");
         assert_eq!(described["create"]["Env"], json!(["TOKEN=(hidden)"]));

@@ -3,10 +3,13 @@
 use std::time::{Duration, SystemTime};
 
 use bollard::errors::Error as EngineError;
-use bollard::models::{ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum as Status};
+use bollard::models::{
+    ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum as Status, ImageInspect,
+};
 use bollard::query_parameters::CreateContainerOptionsBuilder;
 use oh_runtime_api::{
-    AGENT_PATH, AgentPayload, Error, ErrorKind, Incarnation, Result, SandboxName, SandboxSpec, label,
+    AGENT_PATH, AgentPayload, Delivery, Entrypoint, Error, ErrorKind, Incarnation, Result, SandboxName,
+    SandboxSpec, label, was_not_executed,
 };
 use tokio::time::{Instant, sleep};
 
@@ -28,10 +31,21 @@ pub(crate) async fn create(
     agent: &AgentPayload,
 ) -> Result<Incarnation> {
     let operation = format!("create sandbox {}", spec.name);
-    let body = container::body(spec, agent, backend.network(), SystemTime::now())?;
+    if agent.delivery == Delivery::Memory {
+        let message = "the Docker backend executes no agent from memory";
+        return Err(Error::new(ErrorKind::DeliveryFailed, operation, message));
+    }
     let client = &backend.client;
     let here = |error: Error| error.in_operation(operation.as_str());
-    backend.images.ensure(client, &spec.image, &agent.arch).await.map_err(here)?;
+    // What cannot be right is refused before an image is pulled.
+    container::body(spec, agent, backend.network(), &[], SystemTime::now())?;
+    let image = backend.images.ensure(client, &spec.image, &agent.arch).await.map_err(here)?;
+    let beside = beside(spec, &image).map_err(here)?;
+    not_as_root(spec, &image).map_err(here)?;
+    let body = container::body(spec, agent, backend.network(), &beside, SystemTime::now())?;
+    if let Delivery::Image(image) = &agent.delivery {
+        backend.images.ensure(client, image, &agent.arch).await.map_err(here)?;
+    }
     let claimed = claim(client, spec, body, &operation).await?;
     if !claimed.running {
         tracing::debug!(sandbox = %spec.name, container = claimed.uid, "starting");
@@ -40,6 +54,37 @@ pub(crate) async fn create(
         }
     }
     Ok(Incarnation { name: spec.name.clone(), uid: claimed.uid })
+}
+
+/// The command that is started beside the agent.
+fn beside(spec: &SandboxSpec, image: &ImageInspect) -> Result<Vec<String>> {
+    match &spec.entrypoint {
+        None => Ok(Vec::new()),
+        Some(Entrypoint::Command(command)) => Ok(command.clone()),
+        Some(Entrypoint::OfImage) => {
+            let config = image.config.as_ref();
+            let entrypoint = config.and_then(|config| config.entrypoint.clone());
+            let arguments = config.and_then(|config| config.cmd.clone());
+            let command: Vec<String> = entrypoint.into_iter().chain(arguments).flatten().collect();
+            if command.is_empty() {
+                let message = format!("the image {} has no entrypoint and no command", spec.image);
+                return Err(Error::new(ErrorKind::Config, "start the entrypoint", message));
+            }
+            Ok(command)
+        }
+    }
+}
+
+/// A restricted sandbox must have another user than root: choosing one is not ours.
+fn not_as_root(spec: &SandboxSpec, image: &ImageInspect) -> Result<()> {
+    let of_image = || image.config.as_ref().and_then(|config| config.user.clone());
+    let user = spec.user.clone().or_else(of_image).unwrap_or_default();
+    let name = user.split(':').next().unwrap_or_default();
+    if spec.restrictions.restricted && matches!(name, "" | "root" | "0") {
+        let message = "a restricted sandbox cannot run as root, as this image does";
+        return Err(Error::new(ErrorKind::Config, "restrict it", message).hint("say which user, by number"));
+    }
+    Ok(())
 }
 
 struct Claimed {
@@ -134,7 +179,7 @@ async fn launch(backend: &DockerBackend, uid: &str, spec: &SandboxSpec, agent: &
     payloads.ensure(client, uid, &spec.image, agent).await?;
     let started = match client.calls.start_container(uid, None).await {
         // Somebody removed the volume since the bytes were compared, and the engine made it again, empty.
-        Err(error) if agent_missing(&error) => {
+        Err(error) if agent_missing(&words(&error)) => {
             payloads.forget(agent);
             payloads.ensure(client, uid, &spec.image, agent).await?;
             client.calls.start_container(uid, None).await
@@ -144,8 +189,8 @@ async fn launch(backend: &DockerBackend, uid: &str, spec: &SandboxSpec, agent: &
     started.map_err(|error| not_started(client, error))
 }
 
-fn agent_missing(error: &EngineError) -> bool {
-    let said = words(error);
+/// Whether the engine says that there is no agent.
+fn agent_missing(said: &str) -> bool {
     said.contains(AGENT_PATH) && said.contains("no such file or directory")
 }
 
@@ -183,8 +228,8 @@ fn why_not_started(status: u16, said: &str) -> (ErrorKind, &'static str) {
     if said.contains("network") && said.contains("not found") {
         return (ErrorKind::Config, "`docker network ls` shows those there are");
     }
-    if said.contains("exec format error") {
-        return (ErrorKind::WrongPlatform, "use an agent and an image for the engine's architecture");
+    if was_not_executed(said) || agent_missing(said) {
+        return (ErrorKind::DeliveryFailed, "");
     }
     if said.contains("No such container") {
         return (ErrorKind::Deleted, "somebody removed it while it was made");
@@ -267,8 +312,18 @@ mod tests {
             (404, ErrorKind::Config, "network nothing not found"),
             (
                 400,
-                ErrorKind::WrongPlatform,
+                ErrorKind::DeliveryFailed,
                 "OCI runtime create failed: exec /.oh/oh-agent: exec format error: unknown",
+            ),
+            (
+                400,
+                ErrorKind::DeliveryFailed,
+                "OCI runtime create failed: exec: \"/.oh/oh-agent\": permission denied: unknown",
+            ),
+            (
+                400,
+                ErrorKind::DeliveryFailed,
+                "OCI runtime create failed: exec: \"/.oh/oh-agent\": stat /.oh/oh-agent: no such file or directory",
             ),
             (500, ErrorKind::NoSpace, "mkdir /var/lib/docker/overlay2/x: no space left on device"),
             (500, ErrorKind::StartFailed, "OCI runtime create failed: something: unknown"),

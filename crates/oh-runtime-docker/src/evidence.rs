@@ -80,7 +80,8 @@ pub(crate) fn state(status: Option<Status>) -> SandboxState {
     }
 }
 
-async fn tail(client: &Client, uid: &str) -> Result<String> {
+/// The end of a container's log.
+pub(crate) async fn tail(client: &Client, uid: &str) -> Result<String> {
     let options = LogsOptionsBuilder::default().stdout(true).stderr(true).tail(&LINES.to_string()).build();
     let mut log = client.calls.logs(uid, Some(options)).map_ok(LogOutput::into_bytes);
     let mut bytes = Vec::new();

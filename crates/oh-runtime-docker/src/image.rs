@@ -28,8 +28,8 @@ impl Images {
         Self { policy, pull_timeout, pulls: Mutex::default() }
     }
 
-    /// Makes sure that the engine has `image` and that programs of `arch` run in it.
-    pub(crate) async fn ensure(&self, client: &Client, image: &str, arch: &str) -> Result<()> {
+    /// Makes sure that the engine has `image` and that programs of `arch` run in it. Returns what it is.
+    pub(crate) async fn ensure(&self, client: &Client, image: &str, arch: &str) -> Result<ImageInspect> {
         // Also keeps what is no name out of the request's address.
         let reference: Reference = image.parse().map_err(|error| {
             failure(ErrorKind::ImageInvalid, format!("{image:?} is no image name: {error}"))
@@ -42,7 +42,8 @@ impl Images {
             Some(found) => found,
             None => self.pulled(client, image, &reference).await?,
         };
-        check_platform(image, &found, arch)
+        check_platform(image, &found, arch)?;
+        Ok(found)
     }
 
     async fn pulled(&self, client: &Client, image: &str, reference: &Reference) -> Result<ImageInspect> {

@@ -5,7 +5,7 @@
 //! state besides the engine's own.
 //!
 //! The agent comes from a named volume, one for each agent digest (`oh-agent-…`), mounted read-only. The first sandbox
-//! that needs it fills it; they are small, and `docker volume prune` may remove them at any time.
+//! that needs it fills it; they are small, and `docker volume prune` or `oh gc --agents` may remove them at any time.
 //!
 //! What Docker does not do: [`ephemeral_storage`](oh_runtime_api::Resources::ephemeral_storage) is not enforced,
 //! because the usual storage driver, overlay2, has quotas on few file systems only. Registry credentials are not read:
@@ -13,6 +13,7 @@
 
 mod backend;
 mod client;
+mod collect;
 mod config;
 mod container;
 mod create;

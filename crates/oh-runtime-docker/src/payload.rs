@@ -1,4 +1,5 @@
-//! The agent in a volume: one for each digest, filled once, compared before it is used.
+//! The agent in a volume: one for each digest, filled once, compared before it is used. Where the sandbox's image holds
+//! the agent, the volume holds a link to it instead.
 //!
 //! Filling needs no image with a shell and no registry: a container that is made but never started takes an archive.
 //! Many processes may start at once on an engine that has no volume yet, and putting a file where one is replaces it:
@@ -11,22 +12,28 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bollard::errors::Error as EngineError;
 use bollard::models::{ContainerCreateBody, HostConfig, Mount, MountType, MountVolumeOptions};
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, DownloadFromContainerOptionsBuilder, UploadToContainerOptionsBuilder,
 };
 use futures::TryStreamExt;
-use oh_runtime_api::{AGENT_DIR, AGENT_PATH, AgentPayload, Error, ErrorKind, Result, label};
+use oh_runtime_api::{
+    AGENT_DIR, AGENT_PATH, AgentPayload, Delivery, Error, ErrorKind, Result, label, place_argv,
+};
+use sha2::{Digest, Sha256};
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep};
 
 use crate::client::Client;
 use crate::container::pairs;
-use crate::error::{status, words};
-use crate::remove;
+use crate::error::{one_line, status, words};
+use crate::{evidence, remove};
 
 /// On the container that fills a volume: it is no sandbox.
 const HELPER: &str = "oh.helper";
+/// How the names of volumes begin.
+pub(crate) const PREFIX: &str = "oh-agent-";
 /// Digits of the digest in a volume's name.
 const DIGITS: usize = 16;
 /// Readable and executable, writable for nobody.
@@ -43,7 +50,14 @@ const ARCHIVE_EXTRA: usize = 64 * 1024;
 const OPERATION: &str = "deliver the agent";
 
 fn volume(agent: &AgentPayload) -> String {
-    format!("oh-agent-{}", agent.digest.get(..DIGITS).unwrap_or(&agent.digest))
+    let hex =
+        |text: String| -> String { Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect() };
+    let digest = match &agent.delivery {
+        Delivery::Present(path) => hex(format!("link to {path}")),
+        Delivery::Image(image) => hex(format!("{} of {image}", agent.digest)),
+        Delivery::Upload | Delivery::Memory => agent.digest.clone(),
+    };
+    format!("{PREFIX}{}", digest.get(..DIGITS).unwrap_or(&digest))
 }
 
 /// The volume in a container; the engine makes it with the first one.
@@ -92,14 +106,14 @@ impl Payloads {
     ) -> Result<()> {
         let delivered = {
             let mut all = self.delivered.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(all.entry(agent.digest.clone()).or_default())
+            Arc::clone(all.entry(volume(agent)).or_default())
         };
         delivered.get_or_try_init(|| deliver(client, container, image, agent)).await.copied()
     }
 
     /// Compares again the next time: the volume may have been removed.
     pub(crate) fn forget(&self, agent: &AgentPayload) {
-        self.delivered.lock().unwrap_or_else(PoisonError::into_inner).remove(&agent.digest);
+        self.delivered.lock().unwrap_or_else(PoisonError::into_inner).remove(&volume(agent));
     }
 }
 
@@ -170,13 +184,23 @@ fn judge(archive: &[u8], agent: &AgentPayload) -> Content {
     let mut content = Vec::new();
     let mut regular = true;
     let mut executable = true;
+    let mut link = None;
     let read = tar::Archive::new(archive).entries().and_then(|mut entries| {
         let Some(entry) = entries.next() else { return Ok(()) };
         let entry = entry?;
+        link = entry.link_name()?.map(std::borrow::Cow::into_owned);
         regular = entry.header().entry_type().is_file();
         executable = entry.header().mode()? & MODE == MODE;
         entry.take(agent.bytes.len() as u64 + 1).read_to_end(&mut content).map(drop)
     });
+    if let Delivery::Present(path) = &agent.delivery {
+        return match (read, link) {
+            (Ok(()), Some(link)) if link == Path::new(path) => Content::Whole,
+            (Ok(()), None) if regular && content.is_empty() => Content::Part(0),
+            (Err(_), _) => Content::Part(0),
+            _ => Content::Foreign,
+        };
+    }
     match read {
         Ok(()) if regular && executable && content == agent.bytes => Content::Whole,
         Ok(()) if regular && content.len() < agent.bytes.len() && agent.bytes.starts_with(&content) => {
@@ -201,10 +225,15 @@ fn lock_name(agent: &AgentPayload) -> String {
 }
 
 async fn fill(client: Client, image: String, agent: AgentPayload) -> Result<Fill> {
+    let (image, argv) = match (&agent.delivery, place_argv(&agent)) {
+        (Delivery::Image(image), Some(argv)) => (image.clone(), argv),
+        // Never executed, but there has to be something.
+        _ => (image, vec![AGENT_PATH.to_owned()]),
+    };
     let body = ContainerCreateBody {
         image: Some(image),
-        // Never executed, but there has to be something.
-        entrypoint: Some(vec![AGENT_PATH.to_owned()]),
+        entrypoint: Some(argv),
+        cmd: Some(Vec::new()),
         labels: Some(pairs(&[(HELPER, "fill"), (label::AGENT, &agent.digest)])),
         host_config: Some(HostConfig {
             mounts: Some(vec![mount(&agent, false)]),
@@ -219,11 +248,36 @@ async fn fill(client: Client, image: String, agent: AgentPayload) -> Result<Fill
         Err(error) if status(&error) == Some(409) => return Ok(Fill::Taken),
         Err(error) => return Err(client.error(OPERATION, error)),
     };
-    let uploaded = upload(&client, &helper, &agent).await;
+    let filled = match agent.delivery {
+        Delivery::Image(_) => run(&client, &helper).await,
+        _ => upload(&client, &helper, &agent).await,
+    };
     let removed = remove::remove(&client, &helper, OPERATION).await;
-    uploaded?;
+    filled?;
     removed?;
     Ok(Fill::Done)
+}
+
+/// Runs the agent of an agent image, which copies itself.
+async fn run(client: &Client, helper: &str) -> Result<()> {
+    let failed = |message: String| Error::new(ErrorKind::DeliveryFailed, OPERATION, message);
+    client.calls.start_container(helper, None).await.map_err(|error| {
+        failed(format!("the agent image cannot be run: {}", words(&error))).caused_by(error)
+    })?;
+    let mut end = client.patient.wait_container(helper, None);
+    let code = match tokio::time::timeout(LIMIT, end.try_next()).await {
+        Ok(Ok(end)) => end.map_or(0, |end| end.status_code),
+        Ok(Err(EngineError::DockerContainerWaitError { code, .. })) => code,
+        Ok(Err(error)) => return Err(client.error(OPERATION, error)),
+        Err(_) => return Err(failed(format!("the agent image did not end within {} s", LIMIT.as_secs()))),
+    };
+    match code {
+        0 => Ok(()),
+        code => {
+            let said = evidence::tail(client, helper).await.unwrap_or_default();
+            Err(failed(one_line(&format!("the agent image ended with code {code}: {said}"))))
+        }
+    }
 }
 
 async fn upload(client: &Client, helper: &str, agent: &AgentPayload) -> Result<()> {
@@ -252,10 +306,16 @@ async fn upload(client: &Client, helper: &str, agent: &AgentPayload) -> Result<(
 fn archive(agent: &AgentPayload) -> std::io::Result<Vec<u8>> {
     let name = Path::new(AGENT_PATH).file_name().unwrap_or_default();
     let mut header = tar::Header::new_ustar();
-    header.set_size(agent.bytes.len() as u64);
     header.set_mode(MODE);
     let mut builder = tar::Builder::new(Vec::with_capacity(agent.bytes.len() + ARCHIVE_EXTRA));
-    builder.append_data(&mut header, name, agent.bytes.as_ref())?;
+    if let Delivery::Present(path) = &agent.delivery {
+        header.set_entry_type(tar::EntryType::Symlink);
+        header.set_size(0);
+        builder.append_link(&mut header, name, path)?;
+    } else {
+        header.set_size(agent.bytes.len() as u64);
+        builder.append_data(&mut header, name, agent.bytes.as_ref())?;
+    }
     builder.into_inner()
 }
 
@@ -272,12 +332,17 @@ async fn holder(client: &Client, agent: &AgentPayload) -> Result<Option<String>>
 mod tests {
     use super::*;
 
+    fn linked(path: &str) -> AgentPayload {
+        AgentPayload { delivery: Delivery::Present(path.into()), ..agent(b"the agent") }
+    }
+
     fn agent(bytes: &'static [u8]) -> AgentPayload {
         AgentPayload {
             bytes: bytes.into(),
             digest: "0123456789abcdef0123".into(),
             loader: None,
             arch: "x86_64".into(),
+            delivery: Delivery::Upload,
         }
     }
 
@@ -310,6 +375,17 @@ mod tests {
         assert_eq!(judge(&packed(tar::EntryType::Regular, 0o755), &whole), Content::Whole);
         assert_eq!(judge(&packed(tar::EntryType::Regular, 0o444), &whole), Content::Foreign);
         assert_eq!(judge(&packed(tar::EntryType::Symlink, 0o777), &whole), Content::Foreign);
+    }
+
+    #[test]
+    fn a_link_leads_where_the_image_has_the_agent() {
+        let wanted = linked("/opt/oh-agent");
+        assert_eq!(judge(&archive(&wanted).unwrap(), &wanted), Content::Whole);
+        assert_eq!(judge(&[], &wanted), Content::Part(0));
+        for other in [linked("/tmp/oh-agent"), agent(b"the agent")] {
+            assert_eq!(judge(&archive(&other).unwrap(), &wanted), Content::Foreign, "{other:?}");
+        }
+        assert_ne!(volume(&wanted), volume(&linked("/tmp/oh-agent")));
     }
 
     #[test]

@@ -17,8 +17,8 @@ use bollard::{API_DEFAULT_VERSION, Docker};
 use futures::future::{BoxFuture, join_all};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use oh_runtime_api::{
-    AgentPayload, Backend, DeleteReport, ErrorKind, Incarnation, Mount, RunId, SandboxName, SandboxSpec,
-    SandboxState, Selector,
+    AgentPayload, Backend, DeleteReport, Delivery, ErrorKind, Incarnation, Mount, RunId, SandboxName,
+    SandboxSpec, SandboxState, Selector,
 };
 use oh_runtime_docker::{DockerBackend, DockerConfig, PullPolicy};
 use sha2::{Digest, Sha256};
@@ -41,6 +41,7 @@ fn main() {
         trial("a_half_filled_volume_is_completed", |e| Box::pin(a_half_filled_volume_is_completed(e))),
         trial("a_changed_agent_is_refused", |e| Box::pin(a_changed_agent_is_refused(e))),
         trial("a_removed_volume_is_filled_again", |e| Box::pin(a_removed_volume_is_filled_again(e))),
+        trial("only_an_unused_agent_is_removed", |e| Box::pin(only_an_unused_agent_is_removed(e))),
         trial("an_ended_sandbox_says_so", |e| Box::pin(an_ended_sandbox_says_so(e))),
         trial("a_replaced_sandbox_is_never_reached", |e| Box::pin(a_replaced_sandbox_is_never_reached(e))),
     ];
@@ -107,6 +108,7 @@ impl Engine {
             digest,
             loader: None,
             arch: std::env::consts::ARCH.to_owned(),
+            delivery: Delivery::Upload,
         };
         let run = RunId::new(format!("engine-{now}-{}", std::process::id())).map_err(|e| e.to_string())?;
         Ok(Self { docker, config, backend, agent, run })
@@ -315,6 +317,20 @@ async fn a_removed_volume_is_filled_again(engine: Arc<Engine>) -> Outcome {
     engine.docker.remove_volume(&engine.volume(), None::<RemoveVolumeOptions>).await?;
     let second = engine.backend.create(&spec, &engine.agent).await?;
     engine.answers(&second).await
+}
+
+/// Only looks: tests of other agents run at the same time.
+async fn only_an_unused_agent_is_removed(engine: Arc<Engine>) -> Outcome {
+    let (spec, volume) = (engine.spec("a"), engine.volume());
+    let would = async || engine.backend.collect_agents(true).await.map(|names| names.contains(&volume));
+    check(!would().await?, "it was never there")?;
+    let id = engine.backend.create(&spec, &engine.agent).await?;
+    check(!would().await?, "a sandbox has it")?;
+    // The engine itself refuses what a race could ask for.
+    let removed = engine.docker.remove_volume(&volume, None::<RemoveVolumeOptions>).await;
+    check(removed.is_err(), "the engine removes what a container has")?;
+    engine.backend.delete(&id).await?;
+    check(would().await?, "nobody has it")
 }
 
 async fn an_ended_sandbox_says_so(engine: Arc<Engine>) -> Outcome {

@@ -15,7 +15,7 @@ use crate::config::K8sConfig;
 use crate::lease::Leases;
 use crate::payload::Payloads;
 use crate::watch::Watch;
-use crate::{create, evidence, labels, logs, pod, remove, stream};
+use crate::{collect, create, evidence, labels, logs, pod, remove, stream};
 
 /// Sandboxes as Pods of one namespace.
 #[derive(Debug)]
@@ -57,6 +57,7 @@ impl Backend for K8sBackend {
             mounts: false,
             own_root: true,
             remote: true,
+            keeps_agents: true,
         }
     }
 
@@ -98,5 +99,9 @@ impl Backend for K8sBackend {
         let report = remove::remove(self, id.name.as_str(), &id.uid, &operation).await?;
         tracing::debug!(sandbox = %id.name, ?report, "removed");
         Ok(report)
+    }
+
+    async fn collect_agents(&self, dry_run: bool) -> Result<Vec<String>> {
+        collect::agents(&self.client, dry_run).await
     }
 }

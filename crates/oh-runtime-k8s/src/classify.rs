@@ -1,10 +1,10 @@
 //! What a Pod's status means for whoever waits for it. No input or output here.
 
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, Event, Pod};
-use oh_runtime_api::ErrorKind;
+use oh_runtime_api::{ErrorKind, was_not_executed};
 
 use crate::error::one_line;
-use crate::pod::{SANDBOX, UNPACK};
+use crate::pod::{PLACE, SANDBOX};
 
 /// What becomes of a Pod that is waited for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,20 +34,22 @@ pub(crate) fn prospect(pod: &Pod, events: &[Event]) -> Prospect {
             return Prospect::Hopeless(kind, message);
         }
     }
-    if let Some(end) = state(pod, UNPACK).and_then(|state| state.terminated.as_ref())
+    if let Some(end) = state(pod, PLACE).and_then(|state| state.terminated.as_ref())
         && end.exit_code != 0
     {
         let (kind, message) = end_of_sandbox(end);
-        let kind = if kind == ErrorKind::EndedBeforeReady { ErrorKind::StartFailed } else { kind };
-        return Prospect::Hopeless(kind, format!("the agent could not be unpacked: {message}"));
+        return Prospect::Hopeless(
+            of_placing(kind),
+            format!("the agent could not be put in place: {message}"),
+        );
     }
-    for name in [UNPACK, SANDBOX] {
+    for name in [PLACE, SANDBOX] {
         let Some(waiting) = state(pod, name).and_then(|state| state.waiting.as_ref()) else { continue };
         let message = waiting.message.as_deref().unwrap_or_default();
         let reason = waiting.reason.as_deref().unwrap_or_default();
         match reason {
             "ErrImagePull" | "ImagePullBackOff" | "RegistryUnavailable" => {
-                return image(pod, message, events);
+                return image(pod, name, message, events);
             }
             "InvalidImageName" => return hopeless(ErrorKind::ImageInvalid, message),
             "ErrImageNeverPull" => return hopeless(ErrorKind::ImageNotFound, message),
@@ -56,6 +58,7 @@ pub(crate) fn prospect(pod: &Pod, events: &[Event]) -> Prospect {
             | "CreateContainerConfigError"
             | "RunContainerError" => {
                 let kind = cannot_start(message);
+                let kind = if name == PLACE { of_placing(kind) } else { kind };
                 return hopeless(kind, &format!("{reason}: {message}"));
             }
             "" | "ContainerCreating" | "PodInitializing" => {}
@@ -102,6 +105,9 @@ pub(crate) fn end_of_sandbox(end: &ContainerStateTerminated) -> (ErrorKind, Stri
         "ContainerCannotRun" | "StartError" => {
             (cannot_start(message), one_line(&format!("it could not be started: {message}")))
         }
+        _ if was_not_executed(message) => {
+            (ErrorKind::DeliveryFailed, one_line(&format!("it could not be executed: {message}")))
+        }
         _ => {
             let said = if message.is_empty() { String::new() } else { format!(": {message}") };
             (ErrorKind::EndedBeforeReady, one_line(&format!("it ended with code {}{said}", end.exit_code)))
@@ -109,10 +115,18 @@ pub(crate) fn end_of_sandbox(end: &ContainerStateTerminated) -> (ErrorKind, Stri
     }
 }
 
+/// The kind when the agent does not get to its place for a reason of `kind`: another way there may be open.
+fn of_placing(kind: ErrorKind) -> ErrorKind {
+    match kind {
+        ErrorKind::EndedBeforeReady | ErrorKind::StartFailed => ErrorKind::DeliveryFailed,
+        kind => kind,
+    }
+}
+
 /// The kind of a failed start, by the words of the container runtime.
 fn cannot_start(said: &str) -> ErrorKind {
-    if said.contains("exec format error") {
-        ErrorKind::WrongPlatform
+    if was_not_executed(said) {
+        ErrorKind::DeliveryFailed
     } else if said.contains("no space left on device") {
         ErrorKind::NoSpace
     } else {
@@ -121,13 +135,17 @@ fn cannot_start(said: &str) -> ErrorKind {
 }
 
 /// Why an image could not be pulled. Backing off, the kubelet says no more why; its events do.
-fn image(pod: &Pod, message: &str, events: &[Event]) -> Prospect {
+fn image(pod: &Pod, container: &str, message: &str, events: &[Event]) -> Prospect {
     let failed = events.iter().rev().filter_map(|event| event.message.as_deref());
     let reported = failed.filter(|said| said.contains("Failed to pull image")).find(|said| !said.is_empty());
     let said = one_line(reported.unwrap_or(message));
     let kind = image_kind(&said);
-    let image = pod.spec.as_ref().and_then(|spec| spec.containers.iter().find(|c| c.name == SANDBOX));
-    let image = image.and_then(|container| container.image.as_deref()).unwrap_or_default();
+    let all = pod.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten().chain(&spec.containers));
+    let image = all
+        .into_iter()
+        .find(|c| c.name == container)
+        .and_then(|container| container.image.as_deref())
+        .unwrap_or_default();
     let named = if said.contains(image) { said } else { format!("image {image}: {said}") };
     Prospect::Hopeless(kind, named)
 }

@@ -13,14 +13,17 @@ use crate::classify::{Prospect, prospect};
 use crate::client::Client;
 use crate::error::one_line;
 use crate::watch::Sight;
-use crate::{compare, evidence, labels, pod, remove};
+use crate::{compare, evidence, labels, payload, pod, remove};
 
 /// How long others may be about to take or give up the name while it is claimed.
 const CLAIM_LIMIT: Duration = Duration::from_secs(90);
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(50);
-/// After this long without news the server is asked directly: a watch can miss a Pod that is gone at once.
-const SILENCE: Duration = Duration::from_secs(10);
+/// A Pod that does not run after this long is looked after: a watch can miss one that is gone at once, and somebody may
+/// have removed its agent as unused. Each pause between two looks is twice as long as the one before.
+const FIRST_LOOK: Duration = Duration::from_secs(2);
+/// Longest pause between two looks.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Events that go into an error.
 const EVENTS: usize = 5;
 
@@ -48,7 +51,9 @@ async fn made(
 ) -> Result<Incarnation> {
     let client = &backend.client;
     let mut wanted = pod::pod(spec, agent, &backend.config, SystemTime::now())?;
-    backend.payloads.ensure(client, agent).await?;
+    if payload::is_kept(agent) {
+        backend.payloads.ensure(client, agent).await?;
+    }
     let owner = backend.leases.ensure(client, spec).await?;
     wanted.metadata.owner_references = owner.map(|owner| vec![owner]);
     let deadline = Instant::now() + backend.config.start_timeout;
@@ -56,7 +61,7 @@ async fn made(
     let changes = backend.watch.changes(client.pods());
     let uid = claim(backend, spec, &wanted, operation).await?;
     let id = Incarnation { name: spec.name.clone(), uid };
-    match started(backend, &id, changes, deadline, operation).await {
+    match started(backend, &id, agent, changes, deadline, operation).await {
         Ok(()) => Ok(id),
         Err(error) => Err(clean_up(backend, &id, error).await),
     }
@@ -145,6 +150,7 @@ fn adopt(name: &SandboxName, digest: &str, found: &Pod) -> Result<Adopted, (Stri
 async fn started(
     backend: &K8sBackend,
     id: &Incarnation,
+    agent: &AgentPayload,
     mut changes: tokio::sync::watch::Receiver<()>,
     deadline: Instant,
     operation: &str,
@@ -152,6 +158,8 @@ async fn started(
     let failed = |kind, message: String| Error::new(kind, operation, message);
     let mut unschedulable_since: Option<Instant> = None;
     let mut seen = None;
+    let mut pause = FIRST_LOOK;
+    let mut look = Instant::now() + pause;
     loop {
         changes.borrow_and_update();
         let news = match backend.watch.sight(id.name.as_str(), &id.uid) {
@@ -188,19 +196,24 @@ async fn started(
             let state = seen.as_deref().map(|pod| prospect(pod, &events));
             return Err(failed(ErrorKind::Deadline, late(backend, state)).hint("raise sandbox.start_timeout"));
         }
-        let silence = Instant::now() + SILENCE;
+        if Instant::now() >= look {
+            if seen.is_none() {
+                // Either the watch is late, or it does not work at all: then this says why.
+                let pod = evidence::get(&backend.client, id, operation).await?;
+                if evidence::ended(&pod) || pod.metadata.deletion_timestamp.is_some() {
+                    seen = Some(Arc::new(pod));
+                }
+            }
+            if payload::is_kept(agent) {
+                backend.payloads.ensure_again(&backend.client, agent).await?;
+            }
+            pause = (2 * pause).min(LONGEST_PAUSE);
+            look = Instant::now() + pause;
+        }
         tokio::select! {
             // It ends only with the watch, which the backend holds.
             _ = changes.changed() => {}
-            () = tokio::time::sleep_until(until.min(silence)) => {
-                if seen.is_none() {
-                    // Either the watch is late, or it does not work at all: then this says why.
-                    let pod = evidence::get(&backend.client, id, operation).await?;
-                    if evidence::ended(&pod) || pod.metadata.deletion_timestamp.is_some() {
-                        seen = Some(Arc::new(pod));
-                    }
-                }
-            }
+            () = tokio::time::sleep_until(until.min(look)) => {}
         }
     }
 }

@@ -11,6 +11,7 @@
 //! | `payload`, `lease` | what Pods need besides: the agent in a ConfigMap, the run they belong to |
 //! | `create`, `classify`, `watch` | making a Pod, and waiting until it runs or is hopeless |
 //! | `stream`, `logs`, `evidence`, `remove` | using it, looking at it, the end of it |
+//! | `collect` | the end of agents that no Pod uses |
 //!
 //! The agent comes from one immutable ConfigMap for each agent and namespace (`oh-agent-…`): packed, with a tiny loader
 //! that unpacks it in an init container of the sandbox's own image. The sandbox itself cannot write to it.
@@ -21,6 +22,7 @@
 mod backend;
 mod classify;
 mod client;
+mod collect;
 mod compare;
 mod config;
 mod create;

@@ -13,18 +13,20 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::PostParams;
-use oh_runtime_api::{AgentPayload, Error, ErrorKind, Result, label};
+use oh_runtime_api::{AgentPayload, Delivery, Error, ErrorKind, Result, label};
 use sha2::{Digest, Sha256};
 use tokio::sync::OnceCell;
 
 use crate::client::Client;
 
 /// The loader's key and file.
-const LOADER: &str = "oh-loader";
+pub(crate) const LOADER: &str = "oh-loader";
 /// The packed agent's key and file.
-const PACKED: &str = "oh-agent.z";
+pub(crate) const PACKED: &str = "oh-agent.z";
 /// Most bytes of a ConfigMap.
 const LIMIT: usize = 1024 * 1024;
+/// How the names of ConfigMaps begin.
+pub(crate) const PREFIX: &str = "oh-agent-";
 /// Digits of the digest in a ConfigMap's name.
 const DIGITS: usize = 20;
 
@@ -36,7 +38,12 @@ pub(crate) fn name(agent: &AgentPayload) -> String {
     hash.update(&agent.digest);
     hash.update(agent.loader.as_deref().unwrap_or_default());
     let digest: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).take(DIGITS / 2).collect();
-    format!("oh-agent-{digest}")
+    format!("{PREFIX}{digest}")
+}
+
+/// Whether Pods with this agent need its ConfigMap.
+pub(crate) fn is_kept(agent: &AgentPayload) -> bool {
+    matches!(agent.delivery, Delivery::Upload | Delivery::Memory)
 }
 
 /// The agents known to be in their ConfigMaps.
@@ -53,6 +60,18 @@ impl Payloads {
             Arc::clone(all.entry(name(agent)).or_default())
         };
         delivered.get_or_try_init(|| deliver(client, agent)).await.copied()
+    }
+
+    /// Makes sure that the namespace still has the agent, for a Pod that waits for it.
+    pub(crate) async fn ensure_again(&self, client: &Client, agent: &AgentPayload) -> Result<()> {
+        let (maps, name) = (client.config_maps(), name(agent));
+        let found = client.answer(|| maps.get_metadata_opt(&name)).await;
+        if found.map_err(|error| client.error(OPERATION, error))?.is_some() {
+            return Ok(());
+        }
+        tracing::debug!(name, "the agent was removed meanwhile");
+        self.forget(agent);
+        self.ensure(client, agent).await
     }
 
     /// Compares again the next time: the ConfigMap may have been removed.
@@ -154,6 +173,7 @@ mod tests {
             digest: "0123".into(),
             loader: Some("the loader".into()),
             arch: "x86_64".into(),
+            delivery: Delivery::Upload,
         }
     }
 

@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use k8s_openapi::api::core::v1::{
-    ConfigMapVolumeSource, Container, EmptyDirVolumeSource, EnvVar, EnvVarSource, LocalObjectReference,
-    ObjectFieldSelector, Pod, PodSecurityContext, PodSpec, ResourceRequirements, SeccompProfile,
-    Toleration as PodToleration, Volume, VolumeMount,
+    Capabilities, ConfigMapVolumeSource, Container, EmptyDirVolumeSource, EnvVar, EnvVarSource, KeyToPath,
+    LocalObjectReference, ObjectFieldSelector, Pod, PodSecurityContext, PodSpec, ResourceRequirements,
+    SeccompProfile, SecurityContext, Toleration as PodToleration, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use oci_spec::distribution::Reference;
 use oh_runtime_api::{
-    AGENT_DIR, AGENT_PATH, AgentPayload, Error, ErrorKind, Incarnation, Resources, Result, SandboxName,
-    SandboxSpec, serve_argv,
+    AGENT_DIR, AGENT_PATH, AgentPayload, Delivery, Entrypoint, Error, ErrorKind, Incarnation, Resources,
+    Restrictions, Result, SandboxName, SandboxSpec, place_argv, serve_argv,
 };
 
 use crate::config::{K8sConfig, Toleration};
@@ -21,13 +21,18 @@ use crate::{labels, payload};
 
 /// The container of the sandbox itself.
 pub(crate) const SANDBOX: &str = "sandbox";
-/// The init container that unpacks the agent.
-pub(crate) const UNPACK: &str = "oh-agent";
+/// The init container that puts the agent in its place.
+pub(crate) const PLACE: &str = "oh-agent";
 /// Seconds between SIGTERM and SIGKILL when a Pod is deleted; the agent needs less.
 pub(crate) const GRACE: u32 = 5;
-/// Where the loader lies; it knows by itself where the rest is.
+/// Where the loader lies that unpacks the agent; it knows by itself where the rest is.
 const LOAD_DIR: &str = "/.oh-load";
 const LOADER: &str = "/.oh-load/oh-loader";
+/// The volume with the ConfigMap, and the one with the agent.
+const KEPT: &str = "oh-load";
+const PLACED: &str = "oh-agent";
+/// What can be written to where the image's files cannot.
+const TMP: &str = "tmp";
 /// Room for the agent.
 const AGENT_ROOM: &str = "32Mi";
 /// The variable with the Pod's uid. The agent keeps `KUBERNETES_…` from commands.
@@ -52,27 +57,56 @@ pub(crate) fn pod(
         return Err(bad(ErrorKind::Unsupported, message).hint("copy the files with `oh cp`"));
     }
     let resources = resources(&spec.resources).map_err(invalid)?;
-    let (stored, annotations) = labels::store(&spec.labels(&agent.digest, now));
-    let container = |name: &str, command: Vec<String>, mounts| Container {
+    let beside = match &spec.entrypoint {
+        None => Vec::new(),
+        // Or Kubernetes puts variables' values where `$(…)` stands.
+        Some(Entrypoint::Command(command)) => command.iter().map(|word| word.replace('$', "$$")).collect(),
+        Some(Entrypoint::OfImage) => {
+            let message = format!("which entrypoint the image {} has is not known here", spec.image);
+            return Err(bad(ErrorKind::Unsupported, message)
+                .hint("say the command itself: its program and arguments"));
+        }
+    };
+    let Restrictions { read_only_root, restricted } = spec.restrictions;
+    let (stored, annotations) = labels::store(&spec.labels(agent, now));
+    let container = |name: &str, image: &str, command: Vec<String>, mounts| Container {
         name: name.to_owned(),
-        image: Some(spec.image.clone()),
+        image: Some(image.to_owned()),
         image_pull_policy: Some("IfNotPresent".to_owned()),
         command: Some(command),
         resources: Some(resources.clone()),
+        security_context: (read_only_root || restricted).then(|| SecurityContext {
+            read_only_root_filesystem: read_only_root.then_some(true),
+            allow_privilege_escalation: restricted.then_some(false),
+            capabilities: restricted
+                .then(|| Capabilities { drop: Some(vec!["ALL".to_owned()]), ..Capabilities::default() }),
+            ..SecurityContext::default()
+        }),
         termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
         volume_mounts: Some(mounts),
         ..Container::default()
     };
-    let unpack = container(
-        UNPACK,
-        vec![LOADER.to_owned()],
-        vec![mount("oh-load", LOAD_DIR, true), mount("oh-agent", AGENT_DIR, false)],
-    );
-    let serve = serve_argv(&address(&spec.name, &format!("$({UID})")), spec.ttl, spec.lease);
+    let placed = mount(PLACED, AGENT_DIR, false);
+    let place = match (&agent.delivery, place_argv(agent)) {
+        (Delivery::Memory, _) => None,
+        (Delivery::Image(image), Some(argv)) => Some(container(PLACE, image, argv, vec![placed])),
+        (_, Some(argv)) => Some(container(PLACE, &spec.image, argv, vec![placed])),
+        (_, None) => {
+            let mounts = vec![mount(KEPT, LOAD_DIR, true), placed];
+            Some(container(PLACE, &spec.image, vec![LOADER.to_owned()], mounts))
+        }
+    };
+    let serve = serve_argv(&address(&spec.name, &format!("$({UID})")), spec.ttl, spec.lease, &beside);
     let serve = serve.into_iter().map(|word| word.to_string_lossy().into_owned());
+    let mut mounts = vec![mount(PLACED, AGENT_DIR, true)];
+    let mut volumes = volumes(agent);
+    if read_only_root {
+        mounts.push(mount(TMP, "/tmp", false));
+        volumes.push(empty(TMP, None));
+    }
     let sandbox = Container {
         env: Some(environment(spec).map_err(invalid)?),
-        ..container(SANDBOX, serve.collect(), vec![mount("oh-agent", AGENT_DIR, true)])
+        ..container(SANDBOX, &spec.image, serve.collect(), mounts)
     };
     let names = |names: &[String]| {
         let references = names.iter().map(|name| LocalObjectReference { name: name.clone() });
@@ -87,9 +121,9 @@ pub(crate) fn pod(
             ..ObjectMeta::default()
         },
         spec: Some(PodSpec {
-            init_containers: Some(vec![unpack]),
+            init_containers: place.map(|container| vec![container]),
             containers: vec![sandbox],
-            volumes: Some(volumes(agent)),
+            volumes: Some(volumes),
             restart_policy: Some("Never".to_owned()),
             // The agent ends at its time; this is for when it cannot. It counts from before the image is pulled.
             active_deadline_seconds: i64::try_from((spec.ttl + config.start_timeout).as_secs()).ok(),
@@ -99,7 +133,7 @@ pub(crate) fn pod(
             image_pull_secrets: names(&config.image_pull_secrets),
             node_selector: Some(node_selector(config, agent)),
             tolerations: Some(tolerations).filter(|all| !all.is_empty()),
-            security_context: Some(security(spec.user.as_deref()).map_err(|message| {
+            security_context: Some(security(spec.user.as_deref(), restricted).map_err(|message| {
                 bad(ErrorKind::Unsupported, message).hint("use numbers, as in `1000` or `1000:1000`")
             })?),
             ..PodSpec::default()
@@ -154,25 +188,33 @@ fn mount(name: &str, path: &str, read_only: bool) -> VolumeMount {
 }
 
 fn volumes(agent: &AgentPayload) -> Vec<Volume> {
-    vec![
-        Volume {
-            name: "oh-load".to_owned(),
-            config_map: Some(ConfigMapVolumeSource {
-                name: payload::name(agent),
-                default_mode: Some(0o555),
-                ..ConfigMapVolumeSource::default()
-            }),
-            ..Volume::default()
-        },
-        Volume {
-            name: "oh-agent".to_owned(),
-            empty_dir: Some(EmptyDirVolumeSource {
-                size_limit: Some(Quantity(AGENT_ROOM.to_owned())),
-                ..EmptyDirVolumeSource::default()
-            }),
-            ..Volume::default()
-        },
-    ]
+    let kept = |name: &str, items| Volume {
+        name: name.to_owned(),
+        config_map: Some(ConfigMapVolumeSource {
+            name: payload::name(agent),
+            default_mode: Some(0o555),
+            items,
+            ..ConfigMapVolumeSource::default()
+        }),
+        ..Volume::default()
+    };
+    let room = empty(PLACED, Some(Quantity(AGENT_ROOM.to_owned())));
+    match agent.delivery {
+        Delivery::Upload => vec![kept(KEPT, None), room],
+        Delivery::Image(_) | Delivery::Present(_) => vec![room],
+        // The loader stands in the agent's place, and executes it.
+        Delivery::Memory => {
+            let item =
+                |key: &str, path: &str| KeyToPath { key: key.to_owned(), path: path.to_owned(), mode: None };
+            let items = vec![item(payload::LOADER, "oh-agent"), item(payload::PACKED, payload::PACKED)];
+            vec![kept(PLACED, Some(items))]
+        }
+    }
+}
+
+fn empty(name: &str, size_limit: Option<Quantity>) -> Volume {
+    let source = EmptyDirVolumeSource { size_limit, ..EmptyDirVolumeSource::default() };
+    Volume { name: name.to_owned(), empty_dir: Some(source), ..Volume::default() }
 }
 
 /// Memory as request and limit, a share of the CPU but no quota, and writable disk.
@@ -219,7 +261,7 @@ fn toleration(toleration: &Toleration) -> PodToleration {
 }
 
 /// Kubernetes takes users by number only; it does not look into the image. One name is the same number everywhere.
-fn security(user: Option<&str>) -> Result<PodSecurityContext, String> {
+fn security(user: Option<&str>, restricted: bool) -> Result<PodSecurityContext, String> {
     let number = |text: &str| {
         if text == "root" {
             return Ok(0);
@@ -235,6 +277,8 @@ fn security(user: Option<&str>) -> Result<PodSecurityContext, String> {
     Ok(PodSecurityContext {
         run_as_user: user,
         run_as_group: group,
+        // The kubelet looks into the image where no user is given.
+        run_as_non_root: restricted.then_some(true),
         seccomp_profile: Some(SeccompProfile {
             type_: "RuntimeDefault".to_owned(),
             ..SeccompProfile::default()
@@ -284,6 +328,7 @@ mod tests {
             digest: "0123456789abcdef0123".into(),
             loader: Some("loader".into()),
             arch: "x86_64".into(),
+            delivery: Delivery::Upload,
         }
     }
 
@@ -323,6 +368,7 @@ mod tests {
                     "oh.expires": "1060",
                     "oh.spec": hash(&spec.digest()),
                     "oh.agent": "0123456789abcdef0123",
+                    "oh.delivery": "upload",
                     "oh.image": hash("image:1"),
                 },
                 "annotations": { "oh.owner": "me@here", "oh.spec": spec.digest(), "oh.image": "image:1" },
@@ -367,6 +413,70 @@ mod tests {
             },
         });
         assert_eq!(rendered(&spec, &K8sConfig::default()), expected);
+    }
+
+    #[test]
+    fn a_restricted_pod_is_so_in_every_container() {
+        let restrictions = Restrictions { read_only_root: true, restricted: true };
+        let pod = rendered(
+            &SandboxSpec { restrictions, user: Some("10001".into()), ..spec() },
+            &K8sConfig::default(),
+        );
+        for container in [&pod["spec"]["initContainers"][0], &pod["spec"]["containers"][0]] {
+            assert_eq!(
+                container["securityContext"],
+                json!({
+                    "allowPrivilegeEscalation": false,
+                    "capabilities": { "drop": ["ALL"] },
+                    "readOnlyRootFilesystem": true,
+                })
+            );
+        }
+        assert_eq!(pod["spec"]["securityContext"]["runAsNonRoot"], true);
+        assert_eq!(pod["spec"]["containers"][0]["volumeMounts"][1]["mountPath"], "/tmp");
+    }
+
+    #[test]
+    fn an_entrypoint_is_started_beside_the_agent_when_it_is_said() {
+        let with = |entrypoint| SandboxSpec { entrypoint: Some(entrypoint), ..spec() };
+        let command = Entrypoint::Command(vec!["server".into(), "$(X)".into()]);
+        let pod = rendered(&with(command), &K8sConfig::default());
+        let argv = pod["spec"]["containers"][0]["command"].as_array().unwrap();
+        assert_eq!(argv[argv.len() - 3..], [json!("--"), json!("server"), json!("$$(X)")]);
+        let error = made(&with(Entrypoint::OfImage), &K8sConfig::default()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.to_string().contains("say the command"), "{error}");
+    }
+
+    #[test]
+    fn each_delivery_has_its_own_way_to_the_same_place() {
+        let made = |delivery| {
+            let agent = AgentPayload { delivery, ..agent() };
+            let pod = pod(&spec(), &agent, &K8sConfig::default(), SystemTime::UNIX_EPOCH).unwrap();
+            let pod = serde_json::to_value(pod).unwrap();
+            assert_eq!(pod["spec"]["containers"][0]["command"][0], AGENT_PATH);
+            assert_eq!(
+                pod["spec"]["containers"][0]["volumeMounts"],
+                json!([{ "name": "oh-agent", "mountPath": "/.oh", "readOnly": true }])
+            );
+            let first = &pod["spec"]["initContainers"][0];
+            (first["image"].clone(), first["command"].clone(), pod["spec"]["volumes"].clone())
+        };
+        let room = json!([{ "name": "oh-agent", "emptyDir": { "sizeLimit": "32Mi" } }]);
+        assert_eq!(
+            made(Delivery::Image("agents:1".into())),
+            (json!("agents:1"), json!(["/oh-agent", "place", "copy", "0123456789abcdef0123"]), room.clone())
+        );
+        assert_eq!(
+            made(Delivery::Present("/opt/agent".into())),
+            (json!("image:1"), json!(["/opt/agent", "place", "link", "0123456789abcdef0123"]), room)
+        );
+        let (image, _, volumes) = made(Delivery::Memory);
+        assert_eq!(image, json!(null), "nothing runs before it");
+        assert_eq!(
+            volumes[0]["configMap"]["items"],
+            json!([{ "key": "oh-loader", "path": "oh-agent" }, { "key": "oh-agent.z", "path": "oh-agent.z" }])
+        );
     }
 
     #[test]

@@ -56,12 +56,13 @@ impl Backend for LocalBackend {
             mounts: true,
             own_root: false,
             remote: false,
+            keeps_agents: false,
         }
     }
 
     fn render(&self, spec: &SandboxSpec, agent: &AgentPayload) -> Result<serde_json::Value> {
         let operation = format!("describe sandbox {}", spec.name);
-        create::check(spec, &operation)?;
+        create::check(spec, &agent.delivery, &operation)?;
         image::check(&spec.image, &operation)?;
         let instance = Instance::of(&self.config.state_dir, &spec.name);
         let words = launch::argv(&instance, &instance.path.join("enter.sh"), spec);
@@ -71,13 +72,13 @@ impl Backend for LocalBackend {
             "root": instance.root(),
             "command": words.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>(),
             "env": launch::environment(spec).keys().collect::<Vec<_>>(),
-            "labels": spec.labels(&agent.digest, std::time::SystemTime::now()),
+            "labels": spec.labels(agent, std::time::SystemTime::now()),
         }))
     }
 
     async fn create(&self, spec: &SandboxSpec, agent: &AgentPayload) -> Result<Incarnation> {
         let operation = format!("create sandbox {}", spec.name);
-        create::check(spec, &operation)?;
+        create::check(spec, &agent.delivery, &operation)?;
         create::prepare(&self.config.state_dir, &operation)?;
         if let Some(existing) = create::existing(&self.config.state_dir, spec, &operation)? {
             return Ok(existing);

@@ -11,7 +11,10 @@ use std::path::{Component, Path, PathBuf};
 use std::time::SystemTime;
 
 use nix::unistd::{User, geteuid};
-use oh_runtime_api::{AgentPayload, Error, ErrorKind, Incarnation, Result, SandboxSpec, label};
+use oh_runtime_api::{
+    AgentPayload, Delivery, Entrypoint, Error, ErrorKind, Incarnation, Restrictions, Result, SandboxSpec,
+    label,
+};
 use tokio::sync::oneshot;
 
 use crate::instance::{self, Instance, Meta};
@@ -22,8 +25,20 @@ use crate::{image, launch, remove};
 const AGENT: &str = "oh-agent";
 
 /// Whether this backend can do what is asked for.
-pub(crate) fn check(spec: &SandboxSpec, operation: &str) -> Result<()> {
+pub(crate) fn check(spec: &SandboxSpec, delivery: &Delivery, operation: &str) -> Result<()> {
     let error = |kind, message: String| Err(Error::new(kind, operation, message));
+    if *delivery != Delivery::Upload {
+        let message = "the local backend copies the agent into the sandbox's folder, and knows no other way";
+        return error(ErrorKind::DeliveryFailed, message.to_owned());
+    }
+    if spec.restrictions != Restrictions::default() {
+        let message = "the local backend restricts nothing: its sandboxes can do what you can";
+        return error(ErrorKind::Unsupported, message.to_owned());
+    }
+    if spec.entrypoint == Some(Entrypoint::OfImage) {
+        let message = "the local backend's images are folders, which name no entrypoint: say the command";
+        return error(ErrorKind::Unsupported, message.to_owned());
+    }
     if let Some(user) = spec.user.as_deref().filter(|user| !is_own(user)) {
         return error(
             ErrorKind::Unsupported,
@@ -145,7 +160,7 @@ impl Making {
             uid: uid.clone(),
             created: now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs(),
             agent: waiting.process,
-            labels: self.spec.labels(&self.agent.digest, now),
+            labels: self.spec.labels(&self.agent, now),
         };
         here.write_meta(&meta).map_err(|error| self.failed(&error))?;
         match fs::rename(&here.path, &target.path) {

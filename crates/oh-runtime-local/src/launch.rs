@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use nix::unistd::geteuid;
-use oh_runtime_api::{AGENT_DIR, Error, ErrorKind, Result, SandboxSpec, serve_argv};
+use oh_runtime_api::{AGENT_DIR, Entrypoint, Error, ErrorKind, Result, SandboxSpec, serve_argv};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{ChildStdin, ChildStdout, Command};
 
@@ -40,8 +40,12 @@ pub(crate) fn argv(instance: &Instance, script: &Path, spec: &SandboxSpec) -> Ve
         let access = if mount.read_only { "ro" } else { "rw" };
         argv.extend([mount.source.clone().into(), mount.target.clone().into(), access.into()]);
     }
-    argv.extend(serve_argv(spec.name.as_str(), spec.ttl, spec.lease));
+    argv.extend(serve_argv(spec.name.as_str(), spec.ttl, spec.lease, &[]));
     argv.extend(["--socket".into(), format!("{AGENT_DIR}/{SOCKET}").into()]);
+    if let Some(Entrypoint::Command(command)) = &spec.entrypoint {
+        argv.push("--".into());
+        argv.extend(command.iter().map(OsString::from));
+    }
     argv
 }
 

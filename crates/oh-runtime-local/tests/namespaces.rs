@@ -12,8 +12,8 @@ use std::time::Duration;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use oh_agent::client::Client;
 use oh_runtime_api::{
-    AgentPayload, Backend, CommandSpec, DeleteReport, End, ErrorKind, Incarnation, Mount, SandboxName,
-    SandboxSpec, SandboxState, Selector,
+    AgentPayload, Backend, CommandSpec, DeleteReport, Delivery, End, ErrorKind, Incarnation, Mount,
+    SandboxName, SandboxSpec, SandboxState, Selector,
 };
 use oh_runtime_local::{LocalBackend, LocalConfig};
 use tempfile::TempDir;
@@ -77,7 +77,13 @@ fn agent() -> Result<AgentPayload, String> {
     let path = named.or_else(beside).unwrap_or_default();
     let bytes =
         fs::read(&path).map_err(|error| format!("{}: {error}: run `cargo xtask agent`", path.display()))?;
-    Ok(AgentPayload { bytes: bytes.into(), digest: "of-a-test".into(), loader: None, arch: arch.into() })
+    Ok(AgentPayload {
+        bytes: bytes.into(),
+        digest: "of-a-test".into(),
+        loader: None,
+        arch: arch.into(),
+        delivery: Delivery::Upload,
+    })
 }
 
 /// A backend with an image, in folders that are removed afterwards.

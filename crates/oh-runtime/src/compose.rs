@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use oh_config::{Config, LocalConfig, RuntimeKind};
-use oh_runtime_api::{Backend, Mount, Resources, Result};
+use oh_config::{AgentConfig, Config, DeliveryKind, LocalConfig, RuntimeKind};
+use oh_runtime_api::{Backend, Delivery, Error, ErrorKind, Mount, Resources, Restrictions, Result};
 use oh_runtime_docker::{DockerBackend, DockerConfig, PullPolicy};
 use oh_runtime_k8s::{K8sBackend, K8sConfig, Toleration};
 use oh_runtime_local::LocalBackend;
@@ -61,6 +61,26 @@ fn k8s(config: &Config) -> K8sConfig {
     }
 }
 
+/// How the agent may be delivered, the first that works: as the configuration says, else all that can be.
+pub(crate) fn deliveries(agent: &AgentConfig) -> Result<Vec<Delivery>> {
+    let missing = |word: DeliveryKind, key: &str| {
+        let message = format!("agent.delivery names {word}, and agent.{key} is not set");
+        Error::new(ErrorKind::Config, "find out how to deliver the agent", message)
+    };
+    let all = |kind| match kind {
+        DeliveryKind::Upload => Ok(Delivery::Upload),
+        DeliveryKind::Memory => Ok(Delivery::Memory),
+        DeliveryKind::Image => agent.image.clone().map(Delivery::Image).ok_or_else(|| missing(kind, "image")),
+        DeliveryKind::Present => {
+            agent.present.clone().map(Delivery::Present).ok_or_else(|| missing(kind, "present"))
+        }
+    };
+    match &agent.delivery {
+        Some(named) => named.iter().copied().map(all).collect(),
+        None => Ok(DeliveryKind::ALL.iter().copied().filter_map(|kind| all(kind).ok()).collect()),
+    }
+}
+
 /// What holds for every sandbox.
 pub(crate) fn defaults(config: &Config) -> Defaults {
     let (sandbox, resources) = (&config.sandbox, &config.resources);
@@ -82,6 +102,7 @@ pub(crate) fn defaults(config: &Config) -> Defaults {
         env: sandbox.env.clone(),
         mounts: mounts.collect(),
         user: sandbox.user.clone(),
+        restrictions: Restrictions { read_only_root: sandbox.read_only_root, restricted: sandbox.restricted },
         start_timeout: sandbox.start_timeout,
     }
 }

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use oh_runtime_api::{AgentPayload, Error, ErrorKind, Result};
+use oh_runtime_api::{AgentPayload, Delivery, Error, ErrorKind, Result};
 use sha2::{Digest, Sha256};
 
 const HINT: &str = "run `cargo xtask agent`, or set OH_AGENT to a static oh-agent";
@@ -13,12 +14,36 @@ const HINT: &str = "run `cargo xtask agent`, or set OH_AGENT to a static oh-agen
 pub(crate) struct Agent {
     path: Option<PathBuf>,
     found: OnceLock<AgentPayload>,
+    /// How it may be delivered, the first that works.
+    ways: Vec<Delivery>,
+    /// The first of them that was not found to be closed.
+    open: AtomicUsize,
 }
 
 impl Agent {
     /// The file `path`, or one beside the running program.
-    pub(crate) fn at(path: Option<PathBuf>) -> Self {
-        Self { path, found: OnceLock::new() }
+    pub(crate) fn at(path: Option<PathBuf>, ways: Vec<Delivery>) -> Self {
+        Self { path, found: OnceLock::new(), ways, open: AtomicUsize::new(0) }
+    }
+
+    /// This one.
+    pub(crate) fn of(payload: AgentPayload, ways: Vec<Delivery>) -> Self {
+        Self { path: None, found: OnceLock::from(payload), ways, open: AtomicUsize::new(0) }
+    }
+
+    /// It in each way it may be delivered; those come first that have not failed while a later one worked.
+    ///
+    /// # Errors
+    /// As [`payload`](Self::payload).
+    pub(crate) fn ways(&self) -> Result<impl Iterator<Item = (usize, AgentPayload)>> {
+        let agent = self.payload()?;
+        let ways = self.ways.iter().enumerate().skip(self.open.load(Ordering::Relaxed));
+        Ok(ways.map(|(number, way)| (number, AgentPayload { delivery: way.clone(), ..agent.clone() })))
+    }
+
+    /// The way of this number worked, and those before did not.
+    pub(crate) fn works(&self, number: usize) {
+        self.open.store(number, Ordering::Relaxed);
     }
 
     pub(crate) fn payload(&self) -> Result<&AgentPayload> {
@@ -32,12 +57,6 @@ impl Agent {
         let payload = load(&path)?;
         tracing::debug!(path = %path.display(), digest = payload.digest, "found the agent");
         Ok(self.found.get_or_init(|| payload))
-    }
-}
-
-impl From<AgentPayload> for Agent {
-    fn from(payload: AgentPayload) -> Self {
-        Self { path: None, found: OnceLock::from(payload) }
     }
 }
 
@@ -55,24 +74,27 @@ fn search(program: &Path) -> Result<PathBuf> {
 fn load(path: &Path) -> Result<AgentPayload> {
     let bytes = std::fs::read(path)
         .map_err(|error| wrong(format!("{} cannot be read: {error}", path.display())).caused_by(error))?;
-    let arch = std::env::consts::ARCH;
-    check(&bytes, arch).map_err(|reason| wrong(format!("{} {reason}", path.display())))?;
+    let arch = check(&bytes).map_err(|reason| wrong(format!("{} {reason}", path.display())))?;
     let digest = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     // Beside the agent, whatever that is called: a backend that needs none is content without.
     let loader = std::fs::read(path.with_file_name(format!("oh-loader-{arch}"))).ok();
     if let Some(loader) = &loader {
-        check(loader, arch)
-            .map_err(|reason| wrong(format!("the oh-loader beside {} {reason}", path.display())))?;
+        let unfit = |reason| wrong(format!("the oh-loader beside {} {reason}", path.display()));
+        match check(loader).map_err(unfit)? {
+            same if same == arch => {}
+            other => return Err(unfit(format!("is for {other}, and the agent for {arch}"))),
+        }
     }
-    Ok(AgentPayload { bytes: bytes.into(), digest, loader: loader.map(Into::into), arch: arch.to_owned() })
+    let (bytes, loader) = (bytes.into(), loader.map(Into::into));
+    Ok(AgentPayload { bytes, digest, loader, arch: arch.to_owned(), delivery: Delivery::Upload })
 }
 
 fn wrong(message: String) -> Error {
     Error::new(ErrorKind::Config, "find the agent", format!("the agent is missing: {message}")).hint(HINT)
 }
 
-/// Whether it is a 64-bit little-endian ELF executable for `arch` that needs no dynamic loader.
-fn check(elf: &[u8], arch: &str) -> Result<(), String> {
+/// The architecture of a 64-bit little-endian ELF executable that needs no dynamic loader.
+fn check(elf: &[u8]) -> Result<&'static str, String> {
     const PT_INTERP: u64 = 3;
     let cut = || "is cut short".to_owned();
     let number = |at: u64, size: u64| -> Result<u64, String> {
@@ -83,21 +105,18 @@ fn check(elf: &[u8], arch: &str) -> Result<(), String> {
     if !elf.starts_with(b"\x7fELF\x02\x01") {
         return Err("is no 64-bit Linux executable".to_owned());
     }
-    let machine = match number(18, 2)? {
+    let arch = match number(18, 2)? {
         62 => "x86_64",
         183 => "aarch64",
-        _ => "another architecture",
+        other => return Err(format!("is for a machine of number {other}: x86_64 and aarch64 will do")),
     };
-    if machine != arch {
-        return Err(format!("is for {machine}, but {arch} is needed"));
-    }
     let (table, size, count) = (number(32, 8)?, number(54, 2)?, number(56, 2)?);
     for index in 0..count {
         if number(table.checked_add(index * size).ok_or_else(cut)?, 4)? == PT_INTERP {
             return Err("is linked dynamically: no image can be relied on to have its loader".to_owned());
         }
     }
-    Ok(())
+    Ok(arch)
 }
 
 #[cfg(test)]
@@ -120,20 +139,19 @@ mod tests {
     }
 
     #[test]
-    fn only_static_executables_of_the_architecture_will_do() {
-        for (file, arch, wrong) in [
-            (elf(62, &[6, 1, 1]), "x86_64", None),
-            (elf(183, &[1]), "aarch64", None),
-            (elf(183, &[1]), "x86_64", Some("is for aarch64, but x86_64 is needed")),
-            (elf(3, &[1]), "x86_64", Some("is for another architecture")),
-            (elf(62, &[6, 3, 1]), "x86_64", Some("is linked dynamically")),
-            (elf(62, &[1, 1])[..100].to_vec(), "x86_64", Some("is cut short")),
-            (b"#!/bin/sh\n".to_vec(), "x86_64", Some("is no 64-bit Linux executable")),
-            (vec![], "x86_64", Some("is no 64-bit Linux executable")),
+    fn only_static_executables_will_do_and_say_for_which_machine() {
+        for (file, wanted) in [
+            (elf(62, &[6, 1, 1]), Ok("x86_64")),
+            (elf(183, &[1]), Ok("aarch64")),
+            (elf(3, &[1]), Err("is for a machine of number 3")),
+            (elf(62, &[6, 3, 1]), Err("is linked dynamically")),
+            (elf(62, &[1, 1])[..100].to_vec(), Err("is cut short")),
+            (b"#!/bin/sh\n".to_vec(), Err("is no 64-bit Linux executable")),
+            (vec![], Err("is no 64-bit Linux executable")),
         ] {
-            match (check(&file, arch), wrong) {
-                (Ok(()), None) => {}
-                (Err(reason), Some(wrong)) if reason.starts_with(wrong) => {}
+            match (check(&file), wanted) {
+                (Ok(arch), Ok(wanted)) if arch == wanted => {}
+                (Err(reason), Err(wanted)) if reason.starts_with(wanted) => {}
                 (got, wanted) => panic!("{got:?} instead of {wanted:?}"),
             }
         }
@@ -164,10 +182,10 @@ mod tests {
     fn what_is_named_is_read_and_checked() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("agent");
-        let missing = Agent::at(Some(path.clone())).payload().unwrap_err();
+        let missing = Agent::at(Some(path.clone()), vec![Delivery::Upload]).payload().unwrap_err();
         assert!(missing.to_string().contains("No such file"), "{missing}");
         std::fs::write(&path, "no program").unwrap();
-        let agent = Agent::at(Some(path.clone()));
+        let agent = Agent::at(Some(path.clone()), vec![Delivery::Upload]);
         assert!(agent.payload().unwrap_err().to_string().contains("is no 64-bit Linux executable"));
         let machine = if cfg!(target_arch = "x86_64") { 62 } else { 183 };
         std::fs::write(&path, elf(machine, &[1])).unwrap();

@@ -8,8 +8,9 @@ use std::time::{Duration, SystemTime};
 use futures::{StreamExt, stream};
 use oh_config::Config;
 use oh_runtime_api::{
-    AgentPayload, Backend, Capabilities, DeleteReport, Error, ErrorKind, Incarnation, LogOptions, LogStream,
-    Mount, Resources, Result, Sandbox, SandboxInfo, SandboxName, SandboxSpec, SandboxState, Selector, label,
+    AgentPayload, Backend, Capabilities, DeleteReport, Delivery, Error, ErrorKind, Incarnation, LogOptions,
+    LogStream, Mount, Resources, Restrictions, Result, Sandbox, SandboxInfo, SandboxName, SandboxSpec,
+    SandboxState, Selector, label, was_not_executed,
 };
 use tokio::time::{Instant, timeout_at};
 
@@ -40,6 +41,8 @@ pub struct Defaults {
     pub mounts: Vec<Mount>,
     /// User to run as; `None` is the image's own.
     pub user: Option<String>,
+    /// What they may not do.
+    pub restrictions: Restrictions,
     /// How long a sandbox may take from being asked for to its agent's first answer, pulling the image included.
     pub start_timeout: Duration,
 }
@@ -55,9 +58,39 @@ impl fmt::Debug for Defaults {
             .field("env", &self.env.keys().collect::<Vec<_>>())
             .field("mounts", &self.mounts)
             .field("user", &self.user)
+            .field("restrictions", &self.restrictions)
             .field("start_timeout", &self.start_timeout)
             .finish()
     }
+}
+
+/// Whether the agent delivered another way might do.
+fn is_about_delivery(error: &Error, delivery: &Delivery) -> bool {
+    match error.kind() {
+        ErrorKind::DeliveryFailed => true,
+        // Some container runtimes start what they cannot execute, and say so in its log.
+        ErrorKind::EndedBeforeReady => {
+            was_not_executed(error.message()) || error.facts().any(|(_, fact)| was_not_executed(fact))
+        }
+        // An image may hold an agent of another time.
+        ErrorKind::Version => matches!(delivery, Delivery::Present(_) | Delivery::Image(_)),
+        _ => false,
+    }
+}
+
+/// What is left to say when no way was open. Each error is of one way.
+fn undelivered(mut failed: Vec<Error>, operation: String) -> Error {
+    let last = failed.pop();
+    let Some(last) = last else {
+        return Error::new(ErrorKind::Config, operation, "no way to deliver the agent is left")
+            .hint("set agent.delivery");
+    };
+    let all: Vec<&str> = failed.iter().chain([&last]).map(Error::message).collect();
+    let message = format!("the agent cannot be delivered: {}", all.join("; or: "));
+    let facts: Vec<_> = last.facts().map(|(key, fact)| (key, fact.to_owned())).collect();
+    let error = Error::new(ErrorKind::DeliveryFailed, operation, message)
+        .hint("see agent.delivery in the configuration for other ways");
+    facts.into_iter().fold(error, |error, (key, fact)| error.context(key, fact)).caused_by(last)
 }
 
 /// Makes, finds and removes sandboxes on one backend. Cheap to clone.
@@ -85,20 +118,35 @@ impl Runtime {
     /// [`Unavailable`](ErrorKind::Unavailable) and [`Config`](ErrorKind::Config), with what to do.
     pub async fn open(config: &Config) -> Result<Self> {
         let backend = compose::backend(config).await?;
-        let agent = Agent::at(config.agent.path.clone());
+        let agent = Agent::at(config.agent.path.clone(), compose::deliveries(&config.agent)?);
         Ok(Self { backend, agent: Arc::new(agent), defaults: Arc::new(compose::defaults(config)) })
     }
 
     /// On a backend of the caller's.
     #[must_use]
     pub fn new(backend: Arc<dyn Backend>, agent: AgentPayload, defaults: Defaults) -> Self {
-        Self { backend, agent: Arc::new(agent.into()), defaults: Arc::new(defaults) }
+        let ways = vec![agent.delivery.clone()];
+        Self { backend, agent: Arc::new(Agent::of(agent, ways)), defaults: Arc::new(defaults) }
     }
 
     /// The same on another backend: this one behind something of the caller's, for instance.
     #[must_use]
     pub fn on(&self, backend: Arc<dyn Backend>) -> Self {
         Self { backend, ..self.clone() }
+    }
+
+    /// The same with another agent in its sandboxes, delivered in the first of these ways that works.
+    #[must_use]
+    pub fn with_agent(&self, agent: AgentPayload, ways: Vec<Delivery>) -> Self {
+        Self { agent: Arc::new(Agent::of(agent, ways)), ..self.clone() }
+    }
+
+    /// The agent in its sandboxes.
+    ///
+    /// # Errors
+    /// [`Config`](ErrorKind::Config) when there is none.
+    pub fn agent(&self) -> Result<&AgentPayload> {
+        self.agent.payload()
     }
 
     /// The backend.
@@ -129,13 +177,14 @@ impl Runtime {
     /// A specification with the configuration's defaults.
     #[must_use]
     pub fn spec(&self, name: SandboxName, image: &str) -> SandboxSpec {
-        let Defaults { owner, ttl, lease: _, resources, env, mounts, user, start_timeout: _ } =
+        let Defaults { owner, ttl, lease: _, resources, env, mounts, user, restrictions, start_timeout: _ } =
             &*self.defaults;
         SandboxSpec {
             resources: *resources,
             env: env.clone(),
             mounts: mounts.clone(),
             user: user.clone(),
+            restrictions: *restrictions,
             ..SandboxSpec::new(name, image, owner.as_str(), *ttl)
         }
     }
@@ -145,7 +194,8 @@ impl Runtime {
     /// # Errors
     /// When the specification cannot be right, or there is no agent.
     pub fn render(&self, spec: &SandboxSpec) -> Result<serde_json::Value> {
-        self.backend.render(spec, self.agent.payload()?)
+        let agent = self.agent.ways()?.next().map(|(_, agent)| agent);
+        self.backend.render(spec, agent.as_ref().unwrap_or(self.agent.payload()?))
     }
 
     /// Makes a sandbox and waits until its agent answers. Creating an equal specification again returns the same
@@ -159,17 +209,45 @@ impl Runtime {
     /// the defaults allow.
     pub async fn create(&self, spec: &SandboxSpec) -> Result<Arc<dyn Sandbox>> {
         let operation = format!("create sandbox {}", spec.name);
-        let agent = self.agent.payload().map_err(|error| error.in_operation(&operation))?;
+        let deadline = Instant::now() + self.defaults.start_timeout;
+        let mut failed: Vec<Error> = Vec::new();
+        for (number, agent) in self.agent.ways().map_err(|error| error.in_operation(&operation))? {
+            let way = agent.delivery.name();
+            match self.attempt(spec, &agent, deadline, &operation).await {
+                Ok(sandbox) => {
+                    if !failed.is_empty() {
+                        tracing::warn!(delivery = way, "the agent was delivered another way than the first");
+                        self.agent.works(number);
+                    }
+                    return Ok(sandbox);
+                }
+                Err(error) if is_about_delivery(&error, &agent.delivery) => {
+                    tracing::warn!(delivery = way, %error, "the agent cannot be delivered this way");
+                    failed.push(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(undelivered(failed, operation))
+    }
+
+    /// Makes it with the agent delivered one way.
+    async fn attempt(
+        &self,
+        spec: &SandboxSpec,
+        agent: &AgentPayload,
+        deadline: Instant,
+        operation: &str,
+    ) -> Result<Arc<dyn Sandbox>> {
         let started = Instant::now();
-        let deadline = started + self.defaults.start_timeout;
         let before = self.backend.list(&Selector::name(spec.name.clone())).await?;
         let error = match timeout_at(deadline, self.backend.create(spec, agent)).await {
             Ok(id) => {
                 let sandbox = Attached::made(Arc::clone(&self.backend), id?);
                 match sandbox.connect(deadline.saturating_duration_since(Instant::now())).await {
-                    Ok(agent) => {
-                        let seconds = started.elapsed().as_secs_f64();
-                        tracing::debug!(sandbox = %spec.name, agent = agent.version, seconds, "sandbox is ready");
+                    Ok(info) => {
+                        let (seconds, delivery) = (started.elapsed().as_secs_f64(), agent.delivery.name());
+                        tracing::debug!(sandbox = %spec.name, agent = info.version, delivery, seconds, "sandbox is ready");
                         return Ok(Arc::new(sandbox));
                     }
                     Err(error) => error.in_operation(operation),
@@ -255,6 +333,14 @@ impl Runtime {
     /// As [`Backend::delete`].
     pub async fn remove(&self, id: &Incarnation) -> Result<DeleteReport> {
         self.backend.delete(id).await
+    }
+
+    /// Removes the agents the backend keeps and no sandbox uses, whoever made them; only names them with `dry_run`.
+    ///
+    /// # Errors
+    /// As [`Backend::collect_agents`].
+    pub async fn collect_agents(&self, dry_run: bool) -> Result<Vec<String>> {
+        self.backend.collect_agents(dry_run).await
     }
 
     /// Removes the sandboxes of the defaults' owner whose time is over, and nothing else. Returns their names.

@@ -4,11 +4,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use sha2::{Digest, Sha256};
 
-use super::{BASE, TEST, TEST_STATIC, debootstrap, definition};
+use super::{AGENT, BASE, TEST, TEST_BUSYBOX, TEST_PRESENT, TEST_STATIC, debootstrap, definition};
 use crate::cmd::{self, Cmd};
 use crate::examples::{self, Instance};
-use crate::{paths, ui};
+use crate::{agent, paths, ui};
 
 pub(crate) const LABEL: &str = "oh.definition";
 /// A registry that cannot be reached must not hold up the other way of making the base.
@@ -29,9 +30,23 @@ pub(super) fn build() -> Result<()> {
     }
     let empty = scratch.path().join("empty");
     std::fs::create_dir(&empty)?;
-    for (image, file) in [(TEST, "oh-test.Dockerfile"), (TEST_STATIC, "oh-test-static.Dockerfile")] {
+    let files = [
+        (TEST, "oh-test.Dockerfile"),
+        (TEST_STATIC, "oh-test-static.Dockerfile"),
+        (TEST_BUSYBOX, "oh-test-busybox.Dockerfile"),
+    ];
+    for (image, file) in files {
         let dockerfile = paths::root().join("tests/images").join(file);
         layer(image, &definition(&[&base, &read(&dockerfile)?]), &dockerfile, &empty)?;
+    }
+    let built = agent::build()?;
+    let context = scratch.path().join("agent");
+    std::fs::create_dir(&context)?;
+    std::fs::copy(&built, context.join("oh-agent")).context("failed to copy the agent")?;
+    let digest = definition(&[&format!("{:?}", Sha256::digest(std::fs::read(&built)?))]);
+    for (image, file) in [(AGENT, "oh-agent.Dockerfile"), (TEST_PRESENT, "oh-test-present.Dockerfile")] {
+        let dockerfile = paths::root().join("tests/images").join(file);
+        layer(image, &definition(&[&base, &digest, &read(&dockerfile)?]), &dockerfile, &context)?;
     }
     // What an image of ours was before it was made again; nothing without our label.
     Cmd::new(&["docker", "image", "prune", "-f", "--filter", &format!("label={LABEL}")]).read().map(drop)

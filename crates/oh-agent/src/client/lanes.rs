@@ -63,10 +63,9 @@ impl Lanes {
             let (connection, sender) = (Arc::clone(&self.connection), self.sender.clone());
             let transfer = self.transfer;
             self.opening.spawn(async move {
-                match open(&connection, transfer).await {
-                    Ok(lane) => drop(sender.send(lane).await),
-                    // It goes on without: what broke is noticed where it matters.
-                    Err(_) => {}
+                // It goes on without: what broke is noticed where it matters.
+                if let Ok(lane) = open(&connection, transfer).await {
+                    let _ = sender.send(lane).await;
                 }
             });
         }

@@ -23,6 +23,7 @@
 //! | `awake` | waiting, though clocks jump |
 //! | `log` | the sandbox's log |
 //! | `cgroup` | what the kernel counts for the whole sandbox |
+//! | `place` | putting the agent into a sandbox from an image that holds it |
 //! | `bridge` | what a container runtime executes to reach the agent |
 //!
 //! The agent is one thread: its state needs no locks, and only file work runs beside it.
@@ -41,6 +42,7 @@ mod forward;
 mod identity;
 mod launch;
 mod log;
+mod place;
 mod pump;
 mod reaper;
 mod serve;
@@ -56,5 +58,6 @@ mod user;
 use log::{log, note};
 
 pub use bridge::bridge;
+pub use place::place;
 pub use serve::{ServeOptions, serve};
 pub use supervise::supervise;

@@ -1,8 +1,9 @@
 //! The first process of a sandbox.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -20,7 +21,8 @@ use tokio::task::LocalSet;
 
 use super::agent::Agent;
 use super::awake::awake_for;
-use super::{bridge, connection, identity, log, supervise};
+use super::{bridge, command, connection, identity, log, supervise};
+use crate::protocol::Command;
 
 /// Between SIGTERM and SIGKILL when the whole sandbox ends.
 const GRACE: Duration = Duration::from_secs(3);
@@ -38,6 +40,8 @@ pub struct ServeOptions {
     pub lease: Option<Duration>,
     /// Listen on this file instead of the abstract address.
     pub socket: Option<PathBuf>,
+    /// A command that is started at once and goes on beside all others, as one of them; none when it is empty.
+    pub beside: Vec<OsString>,
 }
 
 /// Serves until SIGTERM from outside the sandbox or the end of its time; then ends every process of it.
@@ -100,6 +104,9 @@ async fn run(
 ) -> io::Result<&'static str> {
     let listener = UnixListener::from_std(listener)?;
     let mut signals = watch_signals(signals);
+    if !options.beside.is_empty() {
+        start_beside(&agent, &options.beside).await?;
+    }
     log(&format!("serving {:?} for at most {} s", options.name, options.ttl.as_secs()));
     let mut time_over = std::pin::pin!(awake_for(options.ttl));
     let mut abandoned = std::pin::pin!(async {
@@ -130,6 +137,22 @@ async fn run(
             },
             () = &mut time_over => return Ok("its time to live is over"),
             () = &mut abandoned => return Ok("its lease is over: no client has been connected for so long"),
+        }
+    }
+}
+
+/// Starts the command that belongs to the sandbox. Clients find it among the others.
+async fn start_beside(agent: &Rc<Agent>, argv: &[OsString]) -> io::Result<()> {
+    let argv = argv.iter().map(|word| word.as_bytes().to_vec()).collect();
+    let command =
+        Command { argv, background: true, grace_ms: GRACE.as_millis() as u64, ..Command::default() };
+    match command::start(agent, command).await {
+        Ok(entry) => {
+            agent.commands.add(&entry);
+            Ok(())
+        }
+        Err(failure) => {
+            Err(io::Error::other(format!("the command beside it cannot be started: {}", failure.message)))
         }
     }
 }

@@ -78,6 +78,7 @@ fn document(info: &SandboxInfo) -> Value {
         "instance": of(label::INSTANCE),
         "image": of(label::IMAGE),
         "owner": of(label::OWNER),
+        "delivery": of(label::DELIVERY),
         "created": seconds(info.created),
         "expires": seconds(info.expires()),
         "labels": info.labels,

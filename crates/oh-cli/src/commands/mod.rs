@@ -3,6 +3,7 @@
 pub(crate) mod cp;
 pub(crate) mod eval;
 pub(crate) mod exec;
+pub(crate) mod gc;
 pub(crate) mod kill;
 pub(crate) mod logs;
 pub(crate) mod ls;
@@ -78,6 +79,7 @@ pub(crate) async fn dispatch(context: &Context, command: Command) -> Result<u8> 
         Command::Logs(args) => logs::logs(context, args).await,
         Command::Ls(args) => ls::ls(context, args).await,
         Command::Rm(args) => rm::rm(context, args).await,
+        Command::Gc(args) => gc::gc(context, args).await,
         Command::Eval(eval::Command::Run(args)) => eval::run(context, args).await,
     }
 }

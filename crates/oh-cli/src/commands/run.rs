@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use oh_runtime::{Error, ErrorKind, Mount, RunId, Runtime, Sandbox, SandboxName, SandboxSpec};
+use oh_runtime::{Entrypoint, Error, ErrorKind, Mount, RunId, Runtime, Sandbox, SandboxName, SandboxSpec};
 
 use super::exec::CommandArgs;
 use super::{Context, find};
@@ -52,6 +52,10 @@ pub(crate) struct Args {
     /// Make a host file or folder appear in the sandbox; can be repeated.
     #[arg(long, value_name = "SOURCE:TARGET[:ro]", value_parser = args::mount)]
     mount: Vec<Mount>,
+    /// Also start what the image would start; with a value this command instead, its words separated by spaces. It goes
+    /// on beside all others: `oh ps` lists it.
+    #[arg(long, value_name = "COMMAND", num_args = 0..=1, require_equals = true)]
+    entrypoint: Option<Option<String>>,
     /// Leave the sandbox there, for `oh exec`, `oh cp` and in the end `oh rm`.
     #[arg(long)]
     keep: bool,
@@ -98,6 +102,10 @@ fn spec(runtime: &Runtime, args: &Args) -> Result<SandboxSpec> {
     spec.run.clone_from(&args.run_id);
     spec.user = args.user.clone().or(spec.user);
     spec.ttl = args.ttl.unwrap_or(spec.ttl);
+    spec.entrypoint = args.entrypoint.as_ref().map(|command| match command {
+        Some(words) => Entrypoint::Command(words.split_whitespace().map(str::to_owned).collect()),
+        None => Entrypoint::OfImage,
+    });
     spec.lease = (!args.keep).then(|| runtime.lease());
     Ok(spec)
 }

@@ -5,7 +5,11 @@ use serde_json::{Value, json};
 use super::*;
 
 fn pod(status: Value) -> Pod {
-    let spec = json!({ "nodeName": "worker", "containers": [{ "name": "sandbox", "image": "img:1" }] });
+    let spec = json!({
+        "nodeName": "worker",
+        "initContainers": [{ "name": "oh-agent", "image": "img:1" }],
+        "containers": [{ "name": "sandbox", "image": "img:1" }],
+    });
     serde_json::from_value(json!({ "metadata": { "name": "box" }, "spec": spec, "status": status })).unwrap()
 }
 
@@ -114,17 +118,23 @@ fn a_failed_start_is_typed() {
     assert_eq!(failed("CreateContainerError", "context deadline exceeded"), ErrorKind::StartFailed);
     assert_eq!(
         failed("RunContainerError", "exec: \"/.oh/oh-agent\": exec format error"),
-        ErrorKind::WrongPlatform
+        ErrorKind::DeliveryFailed
     );
     let start_error =
         judged(terminated("sandbox", 128, "StartError", "exec: \"/.oh/oh-agent\": permission denied"));
-    assert_eq!(kind(&start_error), ErrorKind::StartFailed);
+    assert_eq!(kind(&start_error), ErrorKind::DeliveryFailed);
+    let said = "standard_init_linux.go:228: exec user process caused: exec format error";
+    assert_eq!(kind(&judged(terminated("sandbox", 1, "Error", said))), ErrorKind::DeliveryFailed);
+    assert_eq!(
+        kind(&judged(waiting("oh-agent", "RunContainerError", "no such file"))),
+        ErrorKind::DeliveryFailed
+    );
     let unpacking = judged(terminated("oh-agent", 1, "Error", "oh-loader: the packed agent is damaged\n"));
     assert_eq!(
         unpacking,
         Prospect::Hopeless(
-            ErrorKind::StartFailed,
-            "the agent could not be unpacked: it ended with code 1: oh-loader: the packed agent is damaged"
+            ErrorKind::DeliveryFailed,
+            "the agent could not be put in place: it ended with code 1: oh-loader: the packed agent is damaged"
                 .to_owned()
         )
     );

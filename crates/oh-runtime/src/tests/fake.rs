@@ -49,6 +49,10 @@ pub(super) struct State {
     pub(super) evidence: Option<Evidence>,
     /// The next attempts; the last one goes on for ever.
     pub(super) attempts: VecDeque<Attempt>,
+    /// Names of the ways the agent cannot be delivered.
+    pub(super) closed: Vec<&'static str>,
+    /// What becomes of the next sandboxes that are made; then they run.
+    pub(super) starts: VecDeque<SandboxState>,
     /// Whether creating takes for ever, once it has made the sandbox.
     pub(super) stuck: bool,
     /// How often sandboxes were listed, and streams asked for.
@@ -114,6 +118,7 @@ impl Backend for Fake {
             mounts: true,
             own_root: true,
             remote: false,
+            keeps_agents: true,
         }
     }
 
@@ -122,10 +127,15 @@ impl Backend for Fake {
     }
 
     async fn create(&self, spec: &SandboxSpec, agent: &AgentPayload) -> Result<Incarnation> {
+        let way = agent.delivery.name();
+        if self.change(|state| state.closed.contains(&way)) {
+            return Err(Error::new(ErrorKind::DeliveryFailed, "create", format!("{way} is closed")));
+        }
         let stuck = self.change(|state| {
             if state.sandboxes.is_empty() {
-                let labels = spec.labels(&agent.digest, SystemTime::now());
-                state.sandboxes.push(SandboxInfo { labels, ..info("made", SandboxState::Running) });
+                let labels = spec.labels(agent, SystemTime::now());
+                let made = state.starts.pop_front().unwrap_or(SandboxState::Running);
+                state.sandboxes.push(SandboxInfo { labels, ..info("made", made) });
             }
             state.stuck
         });

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use oh_runtime_api::{
-    AgentPayload, ErrorKind, Incarnation, Labels, Resources, SandboxInfo, SandboxName, SandboxSpec,
-    SandboxState, label,
+    AgentPayload, Delivery, ErrorKind, Incarnation, Labels, Resources, Restrictions, SandboxInfo,
+    SandboxName, SandboxSpec, SandboxState, label,
 };
 
 use super::fake::{Attempt, Commands, Fake, evidence, id, info};
@@ -13,8 +13,17 @@ use crate::{Defaults, Runtime};
 
 const AGENT: Attempt = Attempt::Agent(1, Commands::End);
 
+fn agent() -> AgentPayload {
+    AgentPayload {
+        bytes: "agent".into(),
+        digest: "d".into(),
+        loader: None,
+        arch: "x".into(),
+        delivery: Delivery::Upload,
+    }
+}
+
 fn runtime(fake: &Fake) -> Runtime {
-    let agent = AgentPayload { bytes: "agent".into(), digest: "d".into(), loader: None, arch: "x".into() };
     let defaults = Defaults {
         owner: "me".into(),
         ttl: Duration::from_secs(60),
@@ -23,9 +32,10 @@ fn runtime(fake: &Fake) -> Runtime {
         env: BTreeMap::from([("TOKEN".into(), "s3cret".into())]),
         mounts: Vec::new(),
         user: Some("1000".into()),
+        restrictions: Restrictions::default(),
         start_timeout: Duration::from_secs(30),
     };
-    Runtime::new(fake.backend(), agent, defaults)
+    Runtime::new(fake.backend(), agent(), defaults)
 }
 
 fn spec(runtime: &Runtime) -> SandboxSpec {
@@ -84,7 +94,7 @@ async fn a_failed_creation_is_removed_and_its_error_has_the_evidence() {
 async fn what_was_there_before_a_failed_creation_stays() {
     let fake = Fake::default();
     let runtime = runtime(&fake);
-    let labels = spec(&runtime).labels("d", std::time::SystemTime::now());
+    let labels = spec(&runtime).labels(&agent(), std::time::SystemTime::now());
     fake.change(|state| {
         state.sandboxes = vec![SandboxInfo { labels, ..info("before", SandboxState::Running) }];
         state.attempts = [Attempt::Foreign].into();
@@ -139,4 +149,60 @@ async fn only_own_and_expired_sandboxes_are_reaped() {
     let reaped = runtime(&fake).reap_expired().await.unwrap();
     assert_eq!(reaped, [SandboxName::new("expired").unwrap()]);
     assert_eq!(left(&fake), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_way_that_fails_is_not_the_last() {
+    let ways = || {
+        vec![
+            Delivery::Upload,
+            Delivery::Image("agents:1".into()),
+            Delivery::Present("/opt/oh-agent".into()),
+            Delivery::Memory,
+        ]
+    };
+    let fake = Fake::default();
+    fake.change(|state| {
+        state.attempts = [AGENT].into();
+        state.closed = vec!["upload", "image"];
+    });
+    let runtime = runtime(&fake).with_agent(agent(), ways());
+    let delivered = |fake: &Fake| fake.change(|state| state.sandboxes[0].labels[label::DELIVERY].clone());
+    runtime.create(&spec(&runtime)).await.unwrap();
+    assert_eq!(delivered(&fake), "present");
+    // What failed while this worked is not tried again.
+    fake.change(|state| {
+        state.sandboxes.clear();
+        state.closed = vec!["image"];
+    });
+    runtime.create(&spec(&runtime)).await.unwrap();
+    assert_eq!(delivered(&fake), "present");
+    // Every way is said.
+    fake.change(|state| {
+        state.sandboxes.clear();
+        state.closed = vec!["upload", "image", "present", "memory"];
+    });
+    let runtime = runtime.with_agent(agent(), ways());
+    let error = runtime.create(&spec(&runtime)).await.unwrap_err();
+    assert_eq!((error.kind(), error.operation()), (ErrorKind::DeliveryFailed, "create sandbox box"));
+    for way in ["upload", "image", "present", "memory"] {
+        assert!(error.message().contains(&format!("{way} is closed")), "{error}");
+    }
+    assert_eq!(left(&fake), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_was_started_and_not_executed_is_delivered_another_way() {
+    let fake = Fake::default();
+    fake.change(|state| {
+        state.attempts = [Attempt::Cut, AGENT].into();
+        state.starts = [SandboxState::Exited, SandboxState::Running].into();
+        state.evidence = Some(evidence(
+            "standard_init_linux.go:228: exec user process caused: exec format error\n",
+            false,
+        ));
+    });
+    let runtime = runtime(&fake).with_agent(agent(), vec![Delivery::Upload, Delivery::Memory]);
+    runtime.create(&spec(&runtime)).await.unwrap();
+    assert_eq!(fake.change(|state| state.sandboxes[0].labels[label::DELIVERY].clone()), "memory");
 }

@@ -42,7 +42,7 @@ pub(crate) async fn measure(
         cold.add(peer::time(peer::oh(engine)?.args(["exec", &bed.name, "--", "true"]))?);
         tool.add(peer::time(&mut bed.exec(false, &["true"]))?);
         if engine == Engine::K8s {
-            kube.add(bed.kube_exec().await?);
+            kube.add(bed.kube_exec(&["true"]).await?);
         }
         if let Some(client) = &mut client {
             by_python.add(client.exec()?);

@@ -5,6 +5,7 @@ mod copied;
 mod copying;
 mod creating;
 mod crowd;
+mod delivering;
 mod executing;
 mod fairness;
 mod floor;
@@ -23,7 +24,7 @@ use peer::Engine;
 use table::Table;
 
 const USAGE: &str = "usage: bench RUNS JSON-FILE|- PYTHON|skip:REASON PART,…|all BACKEND…";
-const PARTS: [&str; 6] = ["exec", "fairness", "copy", "memory", "crowd", "create"];
+const PARTS: [&str; 7] = ["exec", "fairness", "copy", "memory", "crowd", "create", "deliver"];
 const IMAGE: &str = "oh-test:1";
 /// The sandbox ends by itself after this long when the bench was killed.
 const TTL: Duration = Duration::from_secs(60 * 60);
@@ -129,6 +130,9 @@ async fn measure(
     }
     if wanted("create") {
         creating::measure(engine, &runtime, &spec, table).await?;
+    }
+    if wanted("deliver") {
+        delivering::measure(engine, &runtime, &spec, table).await?;
     }
     Ok(())
 }

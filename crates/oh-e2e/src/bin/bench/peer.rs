@@ -44,6 +44,14 @@ impl Engine {
         }
     }
 
+    /// How [`Bed::bare_exec`] is called in a table.
+    pub(crate) fn bare(self) -> &'static str {
+        match self {
+            Self::Docker => "docker exec",
+            Self::K8s => "kube's exec",
+        }
+    }
+
     pub(crate) fn cp(self) -> &'static str {
         match self {
             Self::Docker => "docker cp",
@@ -126,10 +134,18 @@ impl Bed {
         Ok(self.pods.as_ref().ok_or("the engine is no Kubernetes cluster")?)
     }
 
-    /// `true` by kube's own exec.
-    pub(crate) async fn kube_exec(&self) -> Outcome<Duration> {
+    /// `argv` by the barest exec there is without writing one: of a container's client, or kube's own.
+    pub(crate) async fn bare_exec(&self, argv: &[&str]) -> Outcome<Duration> {
+        match self.engine {
+            Engine::Docker => time(&mut self.exec(false, argv)),
+            Engine::K8s => self.kube_exec(argv).await,
+        }
+    }
+
+    /// `argv` by kube's own exec.
+    pub(crate) async fn kube_exec(&self, argv: &[&str]) -> Outcome<Duration> {
         let started = Instant::now();
-        let mut process = self.kube_process(&["true"], false).await?;
+        let mut process = self.kube_process(argv, false).await?;
         let status = process.take_status().ok_or("no status")?.await.ok_or("no status came")?;
         process.join().await?;
         match status.status.as_deref() {
