@@ -53,13 +53,18 @@ pub(crate) fn tree(root: &Path) -> Outcome<u64> {
     Ok(total)
 }
 
+/// Where cargo keeps packages.
+#[expect(clippy::disallowed_methods, reason = "cargo's own variables, not ours")]
+fn cargo_home() -> Outcome<PathBuf> {
+    if let Some(home) = std::env::var_os("CARGO_HOME") {
+        return Ok(home.into());
+    }
+    Ok(PathBuf::from(std::env::var_os("HOME").ok_or("no home folder")?).join(".cargo"))
+}
+
 /// All files of source code among the packages cargo has unpacked, with their sizes.
 fn sources() -> Outcome<Vec<(PathBuf, u64)>> {
-    let home = match std::env::var_os("CARGO_HOME") {
-        Some(home) => PathBuf::from(home),
-        None => PathBuf::from(std::env::var_os("HOME").ok_or("no home folder")?).join(".cargo"),
-    };
-    let root = home.join("registry/src");
+    let root = cargo_home()?.join("registry/src");
     let (mut folders, mut files) = (vec![root.clone()], Vec::new());
     while let Some(folder) = folders.pop() {
         let entries = fs::read_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
