@@ -157,19 +157,19 @@ async fn a_write_that_is_given_up_leaves_nothing(cx: &Context) -> CaseResult {
 
 async fn a_write_goes_on_where_it_broke_off(cx: &Context) -> CaseResult {
     let (sandbox, folder) = cx.place().await?;
-    let (path, bytes) = (folder.join("file"), noise(32, 500_000));
+    let (path, bytes) = (folder.join("file"), noise(32, 1_500_000));
     sandbox.write(&path, b"old".to_vec(), 0o644).await?;
     let resume = |offset| Some(Resume { key: "0a1b".to_owned(), offset });
     let how = |offset| WriteOptions { resume: resume(offset), ..WriteOptions::mode(0o600) };
     let part = folder.join(".oh-0a1b.part");
-    dropped(&*sandbox, &path, how(0), &bytes[..200_000], &part).await?;
+    dropped(&*sandbox, &path, how(0), &bytes[..700_000], &part).await?;
     equal("content meanwhile", &sandbox.read(&path).await?, &b"old".to_vec())?;
     let there = usize::try_from(sandbox.stat(&part).await?.size)?;
-    check((1..=200_000).contains(&there), format!("{there} bytes are kept"))?;
+    check((1..=700_000).contains(&there), format!("{there} bytes are kept"))?;
     // What was under way when it was given up may still have come.
     let kept = sandbox.read(&part).await?;
     check(kept.len() >= there && bytes.starts_with(&kept), "what is kept is not its beginning")?;
-    refused(sandbox.write_file(&path, how(400_000), reader("x")).await, &[ErrorKind::TransferFailed])?;
+    refused(sandbox.write_file(&path, how(1_200_000), reader("x")).await, &[ErrorKind::TransferFailed])?;
     sandbox.write_file(&path, how(there as u64), reader(&bytes[there..])).await?;
     check(sandbox.read(&path).await? == bytes, "the parts do not make the whole")?;
     equal("what is left", &names(&*sandbox, &folder).await?, &vec![OsString::from("file")])?;
