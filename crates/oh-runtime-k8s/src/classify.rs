@@ -53,10 +53,14 @@ pub(crate) fn prospect(pod: &Pod, events: &[Event]) -> Prospect {
             }
             "InvalidImageName" => return hopeless(ErrorKind::ImageInvalid, message),
             "ErrImageNeverPull" => return hopeless(ErrorKind::ImageNotFound, message),
-            "ImageInspectError"
-            | "CreateContainerError"
-            | "CreateContainerConfigError"
-            | "RunContainerError" => {
+            // A restricted sandbox, and an image whose user is root.
+            "CreateContainerConfigError" if message.contains("runAsNonRoot") => {
+                return hopeless(ErrorKind::Config, message);
+            }
+            "CreateContainerConfigError" => {
+                return hopeless(ErrorKind::StartFailed, &format!("{reason}: {message}"));
+            }
+            "ImageInspectError" | "CreateContainerError" | "RunContainerError" => {
                 let kind = cannot_start(message);
                 let kind = if name == PLACE { of_placing(kind) } else { kind };
                 return hopeless(kind, &format!("{reason}: {message}"));

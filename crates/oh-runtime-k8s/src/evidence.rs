@@ -75,9 +75,21 @@ pub(crate) fn sandbox_state(pod: &Pod) -> SandboxState {
 /// Whether nothing of it runs any more, in a Pod that a node has started.
 pub(crate) fn stopped(pod: &Pod) -> bool {
     let containers = pod.status.as_ref().and_then(|status| status.container_statuses.as_deref());
-    containers.is_some_and(|all| {
+    let ended = containers.is_some_and(|all| {
         let ended = |state: &ContainerState| state.terminated.is_some();
         !all.is_empty() && all.iter().all(|container| container.state.as_ref().is_some_and(ended))
+    });
+    ended || never_ran(pod)
+}
+
+/// Whether nothing of it can ever have run: the node refuses its first container, again and again.
+fn never_ran(pod: &Pod) -> bool {
+    let status = pod.status.iter();
+    let all = status.flat_map(|s| s.init_container_statuses.iter().chain(&s.container_statuses).flatten());
+    let waiting: Option<Vec<_>> =
+        all.map(|container| container.state.as_ref().and_then(|state| state.waiting.as_ref())).collect();
+    waiting.is_some_and(|all| {
+        all.iter().any(|waiting| waiting.reason.as_deref() == Some("CreateContainerConfigError"))
     })
 }
 
@@ -177,6 +189,8 @@ mod tests {
         ]))
         .unwrap();
         assert_eq!(info(&lost).unwrap().state, SandboxState::Unreachable);
+        let refused = pod("Pending", json!({ "waiting": { "reason": "CreateContainerConfigError" } }));
+        assert!(stopped(&refused), "nothing of it ever ran");
         assert!(stopped(&ended) && !stopped(&running) && !stopped(&pod("Pending", json!({ "waiting": {} }))));
         let mut other = running.clone();
         other.metadata.name = Some("other".to_owned());

@@ -129,6 +129,10 @@ fn a_failed_start_is_typed() {
         kind(&judged(waiting("oh-agent", "RunContainerError", "no such file"))),
         ErrorKind::DeliveryFailed
     );
+    let root = "container has runAsNonRoot and image will run as root";
+    assert_eq!(kind(&judged(waiting("oh-agent", "CreateContainerConfigError", root))), ErrorKind::Config);
+    let refused = judged(waiting("oh-agent", "CreateContainerConfigError", "no secret"));
+    assert_eq!(kind(&refused), ErrorKind::StartFailed, "no other way for the agent would help");
     let unpacking = judged(terminated("oh-agent", 1, "Error", "oh-loader: the packed agent is damaged\n"));
     assert_eq!(
         unpacking,
