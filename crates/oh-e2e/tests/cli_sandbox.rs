@@ -117,7 +117,12 @@ fn a_kept_sandbox_is_listed_used_and_removed() {
         assert_eq!(missing.code, Some(9), "{backend}: {missing:?}");
         assert!(missing.stderr.contains("/nope"), "{backend}: {missing:?}");
 
-        let log = oh(&backend, &["logs", &name]);
+        // The agent writes it soon, not at once.
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let mut log = oh(&backend, &["logs", &name]);
+        while !log.stdout.contains("command 1") && Instant::now() < deadline {
+            log = oh(&backend, &["logs", &name]);
+        }
         assert!(log.stdout.contains("command 1"), "{backend}: {log:?}");
         let listed: Value = serde_json::from_str(&oh(&backend, &["--output", "json", "ls"]).stdout).unwrap();
         assert!(listed.to_string().contains(&name), "{backend}: {listed}");
