@@ -204,8 +204,11 @@ fn volumes(agent: &AgentPayload) -> Vec<Volume> {
         Delivery::Image(_) | Delivery::Present(_) => vec![room],
         // The loader stands in the agent's place, and executes it.
         Delivery::Memory => {
-            let item =
-                |key: &str, path: &str| KeyToPath { key: key.to_owned(), path: path.to_owned(), mode: None };
+            let item = |key: &str, path: &str| KeyToPath {
+                key: key.to_owned(),
+                path: path.to_owned(),
+                ..KeyToPath::default()
+            };
             let items = vec![item(payload::LOADER, "oh-agent"), item(payload::PACKED, payload::PACKED)];
             vec![kept(PLACED, Some(items))]
         }
