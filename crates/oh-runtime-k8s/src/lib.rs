@@ -38,4 +38,4 @@ mod stream;
 mod watch;
 
 pub use backend::K8sBackend;
-pub use config::{K8sConfig, Toleration};
+pub use config::{K8sConfig, PullPolicy, SourceTree, SourceVolume, Toleration};
