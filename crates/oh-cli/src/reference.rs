@@ -1,12 +1,14 @@
-//! The pages `docs/reference/cli.md` and `docs/reference/exit-codes.md`. A test writes each when it is out of date, and
-//! fails, so that nobody forgets to commit it.
+//! The pages `docs/reference/cli.md` and `docs/reference/exit-codes.md`, and the scripts for shells beside them. A test
+//! writes each when it is out of date, and fails, so that nobody forgets to commit it; `cargo xtask tidy` runs these tests.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
 use clap::{Arg, Command, CommandFactory};
+use clap_complete::Shell;
 
 use crate::cli::Cli;
+use crate::commands::completions::script;
 use crate::exit_code::{COMMAND, OWN, Row};
 
 const MADE: &str = "<!-- Made by `cargo test -p oh-cli reference` from crates/oh-cli/src; do not edit. -->\n";
@@ -41,6 +43,13 @@ fn exit_codes_page_is_fresh() {
     page.push_str("\n## Every other command\n\n");
     codes(&mut page, OWN);
     check("exit-codes.md", &page);
+}
+
+#[test]
+fn completions_are_fresh() {
+    for (name, shell) in [("oh.bash", Shell::Bash), ("_oh", Shell::Zsh), ("oh.fish", Shell::Fish)] {
+        check(&format!("completions/{name}"), &script(shell));
+    }
 }
 
 #[test]
