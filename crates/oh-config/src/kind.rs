@@ -127,7 +127,12 @@ impl Kind {
             Self::Count { most } => {
                 let number = value.to_i128().filter(|_| matches!(value, Value::Num(..)));
                 if !number.is_some_and(|number| (1..=i128::from(most)).contains(&number)) {
-                    wrong(expected(&format!("a whole number from 1 to {most}"), value), None);
+                    let wanted = format!("a whole number from 1 to {most}");
+                    let what = match value {
+                        Value::Num(..) => format!("has to be {wanted}"),
+                        other => expected(&wanted, other),
+                    };
+                    wrong(what, None);
                 }
             }
             Self::Cores => amount(
@@ -234,7 +239,9 @@ fn amount(
 }
 
 fn expected(wanted: &str, found: &Value) -> String {
-    format!("expected {wanted}, found {}", called(found))
+    let quotes = wanted.starts_with("text") && matches!(found, Value::Num(..) | Value::Bool(..));
+    let advice = if quotes { ": write it in quotes" } else { "" };
+    format!("expected {wanted}, found {}{advice}", called(found))
 }
 
 /// What a value is, without the value.

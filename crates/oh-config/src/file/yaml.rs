@@ -35,9 +35,20 @@ fn read(text: &str) -> Result<Option<Spanned<Node>>, Unreadable> {
         let column = place.map_or(0, |place| place.column());
         Unreadable {
             line: place.and_then(|place| usize::try_from(place.line()).ok()),
-            what: format!("is no YAML at column {column}"),
+            what: format!("is no YAML at column {column}: {}", cause(&error)),
         }
     })
+}
+
+/// What is probably wrong, without the text that stands there.
+fn cause(error: &serde_saphyr::Error) -> &'static str {
+    match error.without_snippet() {
+        serde_saphyr::Error::DuplicateMappingKey { .. } => "duplicate key",
+        serde_saphyr::Error::UnknownAnchor { .. } => "an alias (`*name`) without its anchor (`&name`)",
+        serde_saphyr::Error::MultipleDocuments { .. } => "more than one document (`---`)",
+        serde_saphyr::Error::Eof { .. } => "the file ends too early",
+        _ => "look for tabs, and for quotes and brackets that are not closed",
+    }
 }
 
 fn line<T>(node: &Spanned<T>) -> usize {

@@ -312,7 +312,7 @@ fn a_file_is_checked_alone_and_with_each_profile() {
         "2 problems\n\
          - profile.ack.k8s.namespace = \"B\": is no DNS label: at most 63 of a-z, 0-9 and '-', with a letter or digit \
          at both ends (ROOT/project/oh.toml:4)\n\
-         - profile.eks.runtime = \"eks\": unknown value, use docker, k8s or local; did you mean k8s? \
+         - profile.eks.runtime = \"eks\": unknown value, use docker, k8s or local \
          (ROOT/project/oh.toml:6)"
     );
     let machine = machine.project("[profile.ack.k8s]\nnamespace = 'b'\n[profile.eks]");
