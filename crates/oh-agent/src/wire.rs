@@ -18,7 +18,7 @@ use crate::protocol::{self, KEPT, PREAMBLE, RECEIPT_EVERY};
 /// Frames of data waiting behind each other; few, so that a message never waits long and channels take turns.
 const BULK_QUEUE: usize = 4;
 /// Most bytes of data that are under way while other channels are at work.
-const KEPT_BESIDE: usize = 256 * 1024;
+const KEPT_BESIDE: usize = 128 * 1024;
 /// For how long a channel is taken to be at work after it was.
 const BESIDE: Duration = Duration::from_millis(250);
 /// Data in frames of this size belong to a transfer that nobody waits for byte by byte.
