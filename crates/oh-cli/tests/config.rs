@@ -36,7 +36,9 @@ impl Session {
         let (variables, args) = line.split_once("oh ").unwrap();
         let mut oh = Command::new(env!("CARGO_BIN_EXE_oh"));
         oh.args(args.split(' ')).env_clear().current_dir(self.path("project/src"));
-        oh.env("HOME", self.path("home")).env("XDG_RUNTIME_DIR", self.path("run")).env("OH_OWNER", "ada@laptop");
+        oh.env("HOME", self.path("home"))
+            .env("XDG_RUNTIME_DIR", self.path("run"))
+            .env("OH_OWNER", "ada@laptop");
         oh.envs(variables.split_whitespace().map(|variable| variable.split_once('=').unwrap()));
         let output = oh.output().unwrap();
         let root = self.root.path().to_str().unwrap();
@@ -74,6 +76,7 @@ fn the_first_hour_is_as_the_snapshot_says() {
     session.run("oh config check ../oh.toml");
     session.run("oh config check ../oh.toml --output json");
     session.run("oh config explain resources.memory");
+    session.run("oh config explain k8s.namespace");
     session.run("oh config show");
     session.run("oh ls");
     session.run("oh config check none.toml");

@@ -22,7 +22,7 @@ pub struct Checked {
 /// # Errors
 /// All that is wrong, at once.
 pub fn check(environment: &Environment, path: &Path) -> Result<Checked, ConfigError> {
-    let file = Named { path: environment.current_dir.join(path), by: None };
+    let file = Named::new(environment, path, None);
     let plain = Loaded::of_file(environment, &file, None)?;
     let mut problems: Vec<Problem> = found(&plain);
     for profile in &plain.profiles {

@@ -18,6 +18,7 @@ const ENDINGS: [&str; 3] = ["toml", "yaml", "yml"];
 /// What a file holds.
 #[derive(Debug)]
 pub(crate) struct Contents {
+    pub(crate) path: PathBuf,
     pub(crate) plain: Layer,
     pub(crate) profiles: BTreeMap<String, Layer>,
     /// What of a file of OpenHands has no meaning here.
@@ -32,6 +33,14 @@ pub(crate) struct Named {
     pub(crate) by: Option<String>,
 }
 
+impl Named {
+    pub(crate) fn new(environment: &Environment, path: &Path, by: Option<&str>) -> Self {
+        let path = environment.current_dir.join(path);
+        // Without `..`, which would be in every message.
+        Self { path: path.canonicalize().unwrap_or(path), by: by.map(str::to_owned) }
+    }
+}
+
 /// All files there are, lowest first.
 pub(crate) fn all(
     environment: &Environment,
@@ -44,7 +53,7 @@ pub(crate) fn all(
     let by_variable = environment.get(CONFIG_FILE).map(|path| (PathBuf::from(path), CONFIG_FILE));
     let mut contents = Vec::new();
     let last = match named.map(|path| (path, "--config")).or(by_variable) {
-        Some((path, by)) => Some(Named { path: environment.current_dir.join(path), by: Some(by.to_owned()) }),
+        Some((path, by)) => Some(Named::new(environment, &path, Some(by))),
         None => {
             found.extend(
                 environment.current_dir.ancestors().find_map(|folder| one_of(folder, "oh", problems)),
@@ -91,7 +100,7 @@ pub(crate) fn read_named(named: &Named) -> Result<Contents, Vec<Problem>> {
         return Err(mapped.problems);
     }
     let plain = Layer::new(Origin::file(path), mapped.values).with_lines(mapped.lines);
-    Ok(Contents { plain, profiles: BTreeMap::new(), notes: mapped.notes })
+    Ok(Contents { path: path.clone(), plain, profiles: BTreeMap::new(), notes: mapped.notes })
 }
 
 fn read(path: &Path) -> Result<Contents, Vec<Problem>> {
@@ -130,7 +139,7 @@ fn split(path: &Path, parsed: Parsed) -> Result<Contents, Vec<Problem>> {
     }
     if problems.is_empty() {
         let plain = Layer::new(Origin::file(path), values).with_lines(lines);
-        Ok(Contents { plain, profiles, notes: Vec::new() })
+        Ok(Contents { path: path.to_owned(), plain, profiles, notes: Vec::new() })
     } else {
         Err(problems)
     }

@@ -1,6 +1,7 @@
 //! What holds, and why: for people who look at their configuration.
 
 use std::fmt::{self, Write as _};
+use std::path::PathBuf;
 
 use figment::value::{Dict, Value};
 use serde::Serialize;
@@ -68,6 +69,12 @@ impl Inspection {
     /// All that is wrong, at once.
     pub fn config(&self) -> Result<Config, ConfigError> {
         self.0.config()
+    }
+
+    /// The files that were read, the one that wins last.
+    #[must_use]
+    pub fn files(&self) -> &[PathBuf] {
+        &self.0.files
     }
 
     /// What is no error, and probably a mistake all the same.
@@ -148,7 +155,9 @@ impl Inspection {
         let problems = match self.0.config() {
             Ok(_) => Vec::new(),
             Err(error) => {
-                let about = |problem: &&Problem| problem.key().starts_with(setting.key);
+                let about = |problem: &&Problem| {
+                    problem.key().starts_with(setting.key) || problem.did_you_mean() == Some(setting.key)
+                };
                 error.problems().iter().filter(about).cloned().collect()
             }
         };

@@ -1,6 +1,7 @@
 //! Layers to [`Config`].
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use figment::value::{Dict, Value};
 use figment::{Figment, Profile, Provider};
@@ -26,6 +27,8 @@ pub(crate) struct Loaded {
     pub(crate) layers: Vec<Layer>,
     /// The profile that was chosen.
     pub(crate) profile: Option<String>,
+    /// The files that were read, lowest first.
+    pub(crate) files: Vec<PathBuf>,
     /// The names of all profiles of the files.
     pub(crate) profiles: BTreeSet<String>,
     pub(crate) warnings: Vec<String>,
@@ -76,6 +79,7 @@ impl Loaded {
         {
             problems.push(no_profile(name, &profiles, origin.clone()));
         }
+        let paths = files.iter().map(|file| file.path.clone()).collect();
         let mut warnings = Vec::new();
         let mut chosen = Vec::new();
         for mut file in files {
@@ -93,7 +97,7 @@ impl Loaded {
             merged = merged.merge(&*layer);
         }
         let profile = profile.map(|(name, _)| name);
-        Ok(Self { layers, profile, profiles, warnings, merged, problems })
+        Ok(Self { layers, profile, files: paths, profiles, warnings, merged, problems })
     }
 
     /// All layers as one table whose values know where they came from.

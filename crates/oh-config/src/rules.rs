@@ -29,7 +29,9 @@ const RULES: &[Rule] = &[
 
 /// Adds what is broken to `problems`.
 pub(crate) fn check(config: &Config, problems: &mut Vec<Problem>) {
-    let wrong: Vec<String> = problems.iter().map(|problem| problem.key().to_owned()).collect();
+    // An option that was meant and misspelled is not missing.
+    let names = problems.iter().flat_map(|problem| [Some(problem.key()), problem.did_you_mean()]);
+    let wrong: Vec<String> = names.flatten().map(str::to_owned).collect();
     let is_wrong = |key: &&str| wrong.iter().any(|wrong| wrong.starts_with(*key));
     for rule in RULES.iter().filter(|rule| !rule.keys.iter().any(is_wrong)) {
         for (key, what) in (rule.check)(config) {

@@ -20,7 +20,8 @@ fn a_policy_says_which_sandboxes_stay() {
             let run_id = run_id("cleanup");
             let set = format!("sandbox.cleanup={policy}");
             let command = format!("exit {code}");
-            let arguments = ["--set", &set, "run", "--run-id", &run_id, "--image", IMAGE, "--", "sh", "-c", &command];
+            let arguments =
+                ["--set", &set, "run", "--run-id", &run_id, "--image", IMAGE, "--", "sh", "-c", &command];
             let ran = oh(&backend, &arguments);
             assert_eq!(ran.code, Some(code), "{backend} {policy}: {ran:?}");
             let left = oh(&backend, &["ls", "-q", "--run-id", &run_id]).stdout.lines().count();

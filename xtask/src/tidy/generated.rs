@@ -11,9 +11,11 @@ const TESTS: &str = "fresh";
 
 pub(super) fn check() -> Vec<Violation> {
     let stale = MAKERS.iter().filter_map(|maker| {
-        let tests = Cmd::new(&["cargo", "test", "--quiet", "--package", maker, "--", TESTS]).dir(paths::root());
+        let tests =
+            Cmd::new(&["cargo", "test", "--quiet", "--package", maker, "--", TESTS]).dir(paths::root());
         let error = tests.quiet().err()?;
-        let what = format!("what {maker} makes was out of date: look at the change and commit it ({error:#})");
+        let what =
+            format!("what {maker} makes was out of date: look at the change and commit it ({error:#})");
         Some(Violation::new("docs/reference", what))
     });
     stale.collect()

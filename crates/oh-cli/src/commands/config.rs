@@ -107,7 +107,7 @@ fn explain(ui: Ui, global: &Global, args: &ExplainArgs) -> Result<u8> {
 }
 
 fn check(ui: Ui, global: &Global, args: CheckArgs) -> Result<u8> {
-    let (name, checked) = match args.file {
+    let (what, checked) = match &args.file {
         Some(file) => {
             let environment = Environment::current().map_err(|error| {
                 Failure::new(
@@ -116,13 +116,17 @@ fn check(ui: Ui, global: &Global, args: CheckArgs) -> Result<u8> {
                     format!("the current folder is gone: {error}"),
                 )
             })?;
-            (file.display().to_string(), oh_config::check(&environment, &file))
+            (file.display().to_string(), oh_config::check(&environment, file))
         }
         None => {
-            let loaded = global.config().load();
-            let checked =
-                loaded.map(|config| Checked { profiles: Vec::new(), warnings: config.warnings().to_vec() });
-            ("the configuration".to_owned(), checked)
+            let inspection = global.config().inspect()?;
+            let files: Vec<_> = inspection.files().iter().map(|file| file.display().to_string()).collect();
+            let what = match &*files {
+                [] => "the configuration, without any file (`oh config init` writes one),".to_owned(),
+                files => format!("the configuration, of {} and variables,", files.join(", ")),
+            };
+            let warnings = inspection.warnings().to_vec();
+            (what, inspection.config().map(|_| Checked { profiles: Vec::new(), warnings }))
         }
     };
     if ui.json() {
@@ -132,9 +136,12 @@ fn check(ui: Ui, global: &Global, args: CheckArgs) -> Result<u8> {
     }
     let Checked { profiles, warnings } = checked?;
     warnings.iter().for_each(|warning| ui.caution(warning));
-    let with =
-        if profiles.is_empty() { String::new() } else { format!(", with profiles {}", profiles.join(", ")) };
-    ui.line(&format!("{name} is right{with}"))?;
+    let with = match &*profiles {
+        [] => String::new(),
+        [one] => format!(", also with its profile {one}"),
+        more => format!(", also with each of its profiles {}", more.join(", ")),
+    };
+    ui.line(&format!("{what} is right{with}"))?;
     Ok(exit_code::OK)
 }
 

@@ -111,6 +111,7 @@ const TOML: &[&str] = &[
     "[k8s]\nlabels = { 'oh.owner' = 'me' }",
     // A wrong value hides no rule about others, and is told once.
     "[source]\nmount = true\npath = 5\n[image]\nmirror = 'r.example.com'\nrepo = 'r.example.com/a'",
+    "[source]\nmount = true\npth = '/src'",
     // What is no TOML.
     "owner = 'x'\n[sandbox]\nttl = s3cret",
     "owner = 's3cret'\nowner = 's3cret'",
