@@ -237,7 +237,8 @@ fn a_table_is_not_hidden_by_something_else_below() {
         machine.error(),
         "2 problems\n\
          - sandbox.env: expected a table, found text (ROOT/home/.config/oh/config.toml:2)\n\
-         - sandbox.env.A: expected text, or { file = \"PATH\" }, found a number (ROOT/project/oh.toml:2)"
+         - sandbox.env.A: expected text, or { file = \"PATH\" }, found a number: write it in quotes \
+         (ROOT/project/oh.toml:2)"
     );
 }
 
