@@ -146,9 +146,7 @@ impl Environment {
 
 /// The variables we read, and the names alone of those that look like ours.
 fn read() -> BTreeMap<String, OsString> {
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
-    let all = std::env::vars_os();
-    let kept = all.filter_map(|(name, value)| {
+    let kept = std::env::vars_os().filter_map(|(name, value)| {
         let name = name.into_string().ok()?;
         let ours = Environment::names().any(|own| own == name);
         let alike = name.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("OH_"));

@@ -85,12 +85,12 @@ fn one_of(folder: &Path, name: &str, problems: &mut Vec<Problem>) -> Option<Path
 /// A file somebody named: one of ours, or one of OpenHands.
 pub(crate) fn read_named(named: &Named) -> Result<Contents, Vec<Problem>> {
     let path = &named.path;
-    let parsed = parse(path).map_err(|problem| match (&named.by, path.symlink_metadata()) {
+    let parsed = parse(path).map_err(|problems| match (&named.by, path.symlink_metadata()) {
         (Some(by), Err(_)) => {
             vec![Problem::of_file(Origin::file(path), format!("does not exist, and {by} names it"))]
         }
         (None, Err(_)) => vec![Problem::of_file(Origin::file(path), "does not exist")],
-        _ => vec![problem],
+        _ => problems,
     })?;
     if !openhands::is_config(&parsed.values) {
         return split(path, parsed);
@@ -104,14 +104,15 @@ pub(crate) fn read_named(named: &Named) -> Result<Contents, Vec<Problem>> {
 }
 
 fn read(path: &Path) -> Result<Contents, Vec<Problem>> {
-    split(path, parse(path).map_err(|problem| vec![problem])?)
+    split(path, parse(path)?)
 }
 
-fn parse(path: &Path) -> Result<Parsed, Problem> {
+fn parse(path: &Path) -> Result<Parsed, Vec<Problem>> {
     let text = std::fs::read_to_string(path)
-        .map_err(|error| Problem::of_file(Origin::file(path), format!("cannot be read: {error}")))?;
+        .map_err(|error| vec![Problem::of_file(Origin::file(path), format!("cannot be read: {error}"))])?;
     file::parse(path, &text).map_err(|error| {
-        Problem::of_file(Origin::File { path: path.to_owned(), line: error.line }, error.what)
+        let origin = Origin::File { path: path.to_owned(), line: error.line };
+        vec![Problem::of_file(origin, error.what)]
     })
 }
 

@@ -12,7 +12,7 @@ use figment::{Metadata, Profile, Provider};
 
 use crate::builder::{Given, Override};
 use crate::environment::{DOCKER_FLAG, Environment, FILE_SUFFIX};
-use crate::error::Problem;
+use crate::error::{ConfigError, Problem};
 use crate::file::{Lines, parse_toml};
 use crate::options::DEFAULT;
 use crate::secret;
@@ -131,8 +131,9 @@ pub(crate) fn section_of<'v>(values: &'v mut Dict, setting: &Setting) -> Option<
 }
 
 /// The built-in values: those of `default.toml`, and those that depend on user and machine.
-pub(crate) fn defaults(environment: &Environment) -> Result<Vec<Layer>, Problem> {
-    let fixed = parse_toml(DEFAULT).map_err(|error| Problem::of_file(Origin::Default, error.what))?;
+pub(crate) fn defaults(environment: &Environment) -> Result<Vec<Layer>, ConfigError> {
+    let fixed = parse_toml(DEFAULT)
+        .map_err(|error| ConfigError::new(vec![Problem::of_file(Origin::Default, error.what)]))?;
     let text = |path: PathBuf| path.to_string_lossy().into_owned();
     let computed = [
         ("owner", Some(format!("{}@{}", environment.user, environment.host))),

@@ -71,7 +71,7 @@ impl Loaded {
         above: Vec<Layer>,
         mut problems: Vec<Problem>,
     ) -> Result<Self, ConfigError> {
-        let mut layers = layers::defaults(environment).map_err(|problem| ConfigError::new(vec![problem]))?;
+        let mut layers = layers::defaults(environment)?;
         let profiles: BTreeSet<String> =
             files.iter().flat_map(|file| file.profiles.keys().cloned()).collect();
         if let Some((name, origin)) = &profile

@@ -326,7 +326,7 @@ mod tests {
             Some("r.example.com:5000")
         );
         assert_eq!(shown("docker.io", "team/private:1").as_deref(), Some("https://index.docker.io/v1/"));
-        for image in ["debian:12", "r.example.com/a:1", "evil.example/r.example.com:5000/a:1"] {
+        for image in ["debian:12", "r.example.com/a:1", "evil.example/r.example.com/a:1"] {
             assert_eq!(shown("r.example.com:5000", image), None, "{image}");
         }
         assert!(!format!("{:?}", login("r.example.com")).contains("s3cret"));
