@@ -113,7 +113,7 @@ impl When {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     #[command(flatten)]
-    Work(Work),
+    Work(Box<Work>),
     #[command(subcommand)]
     Config(config::Command),
     Completions(completions::Args),
@@ -139,9 +139,11 @@ pub(crate) enum Work {
 
 impl Command {
     /// Which exit codes it uses.
-    pub(crate) const fn scope(&self) -> Scope {
+    pub(crate) fn scope(&self) -> Scope {
         match self {
-            Self::Work(Work::Run(_) | Work::Exec(_) | Work::Shell(_)) => Scope::Command,
+            Self::Work(work) if matches!(**work, Work::Run(_) | Work::Exec(_) | Work::Shell(_)) => {
+                Scope::Command
+            }
             _ => Scope::Own,
         }
     }

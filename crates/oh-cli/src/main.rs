@@ -46,7 +46,7 @@ fn end_to_end(cli: Cli) -> u8 {
 
 fn run(cli: Cli, ui: Ui) -> Result<u8> {
     match cli.command {
-        Command::Work(work) => with_sandboxes(&cli.global, work, ui),
+        Command::Work(work) => with_sandboxes(&cli.global, *work, ui),
         Command::Config(command) => config::config(ui, &cli.global, command),
         Command::Completions(args) => completions::completions(ui, args),
     }

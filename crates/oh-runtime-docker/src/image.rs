@@ -317,10 +317,8 @@ mod tests {
     fn a_password_is_shown_to_its_registry_alone() {
         let login =
             |host: &str| RegistryLogin { host: host.into(), user: "robot".into(), password: "s3cret".into() };
-        let shown = |host: &str, image: &str| {
-            let server = credentials(&login(host), &image.parse().unwrap())?.serveraddress;
-            server
-        };
+        let shown =
+            |host: &str, image: &str| credentials(&login(host), &image.parse().unwrap())?.serveraddress;
         assert_eq!(
             shown("r.example.com:5000", "r.example.com:5000/a/b:1").as_deref(),
             Some("r.example.com:5000")
