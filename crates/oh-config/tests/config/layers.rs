@@ -231,7 +231,7 @@ fn a_profile_wins_over_every_file_and_over_nothing_else() {
     let plain = files().config();
     assert_eq!((&*plain.owner, plain.k8s.namespace.as_deref()), ("project", Some("project")));
     for machine in [files().variable("OH_PROFILE", "ack"), files()] {
-        let option = machine.environment.variables.get("OH_PROFILE").is_none().then(|| "ack".to_owned());
+        let option = (!machine.environment.variables.contains_key("OH_PROFILE")).then(|| "ack".to_owned());
         let config = machine.builder().profile(option).load().unwrap();
         assert_eq!(
             (&*config.owner, config.k8s.namespace.as_deref(), config.resources.cpu),
