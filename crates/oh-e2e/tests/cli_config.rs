@@ -49,7 +49,7 @@ fn a_source_tree_is_read_only_and_where_python_looks_first() {
 fn a_node_without_the_tree_says_so() {
     for backend in environment::backends() {
         let arguments = ["--set", "source.mount=true", "--set", "source.path=/there/is/none", "--set"];
-        let rest = ["sandbox.start_timeout=60s", "run", "--image", IMAGE, "--", "true"];
+        let rest = ["sandbox.start_timeout=20s", "run", "--image", IMAGE, "--", "true"];
         let ran = oh(&backend, &[&arguments[..], &rest[..]].concat());
         assert_eq!(ran.code, Some(125), "{backend}: {ran:?}");
         assert!(ran.stderr.contains("/there/is/none"), "{backend}: {ran:?}");

@@ -24,6 +24,9 @@ const AT_ONCE: usize = 8;
 /// Longest time for removing what a failed creation left.
 const CLEAN_UP_LIMIT: Duration = Duration::from_secs(30);
 
+/// How much longer than its limit the making may take: a backend has the same limit, and says why it was not kept.
+const SAY_WHY: Duration = Duration::from_secs(10);
+
 /// What a specification has unless said otherwise.
 #[derive(Clone, PartialEq)]
 pub struct Defaults {
@@ -241,7 +244,7 @@ impl Runtime {
     ) -> Result<Arc<dyn Sandbox>> {
         let started = Instant::now();
         let before = self.backend.list(&Selector::name(spec.name.clone())).await?;
-        let error = match timeout_at(deadline, self.backend.create(spec, agent)).await {
+        let error = match timeout_at(deadline + SAY_WHY, self.backend.create(spec, agent)).await {
             Ok(id) => {
                 let sandbox = Attached::made(Arc::clone(&self.backend), id?);
                 match sandbox.connect(deadline.saturating_duration_since(Instant::now())).await {
