@@ -1,0 +1,172 @@
+//! The action runtime beside OpenHands' own: both get the same actions, each in a sandbox of its own that is like the other
+//! one, and every field of their observations is compared. `cargo xtask openhands-parity` runs it.
+
+mod compare;
+mod page;
+mod server;
+
+use std::collections::BTreeSet;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use oh_actions::{ActionRuntime, RuntimeOptions};
+use oh_e2e::environment;
+use oh_runtime::oh_config::{self, Overrides};
+use oh_runtime::{Runtime, Sandbox, SandboxName, SandboxSpec};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use compare::{Differences, differing};
+use page::Measured;
+use server::Server;
+
+const USAGE: &str = "usage: openhands PYTHON write|check\n\
+    PYTHON is an interpreter with openhands-ai; write writes docs/reference/actions.md, check compares with it";
+
+/// Where both work, in sandboxes of the backend `local`.
+pub(crate) const FOLDER: &str = "/testbed";
+/// Seconds a command may say nothing, on both sides: the default is ten.
+pub(crate) const NO_CHANGE: u64 = 2;
+/// OpenHands' server looks at a terminal that may not have settled: what is sent too early gets the screen of before.
+const SETTLED: Duration = Duration::from_millis(700);
+/// Commands whose time is taken.
+const RUNS: usize = 20;
+
+type Fallible<T> = Result<T, Box<dyn std::error::Error>>;
+
+/// One line of `tests/actions/openhands.jsonl`.
+#[derive(Deserialize)]
+struct Sent {
+    id: String,
+    action: Value,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match words.as_slice() {
+        [python, "write"] => run(python, true).await,
+        [python, "check"] => run(python, false).await,
+        _ => Err(USAGE.into()),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(python: &str, write: bool) -> Fallible<bool> {
+    let overrides = Overrides::new().set("runtime", environment::BACKENDS, Some("local"));
+    let runtime = Runtime::open(&oh_config::load(overrides)?).await?;
+    let (theirs, ours) = (sandbox(&runtime, "theirs", python).await?, sandbox(&runtime, "ours", python).await?);
+    let compared = both(&theirs, &ours, python, write).await;
+    theirs.close().await?;
+    ours.close().await?;
+    compared
+}
+
+/// A sandbox with the environment that both get.
+async fn sandbox(runtime: &Runtime, name: &str, python: &str) -> Fallible<Arc<dyn Sandbox>> {
+    let name = SandboxName::new(format!("openhands-{name}-{}", std::process::id()))?;
+    let bin = std::path::Path::new(python).parent().ok_or("the interpreter has no folder")?;
+    let env = [
+        ("HOME", format!("{FOLDER}/.home")),
+        ("LANG", "C.UTF-8".to_owned()),
+        ("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", bin.display())),
+    ];
+    let spec = runtime.spec(name, oh_e2e::context::IMAGE);
+    let spec = SandboxSpec { env: env.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(), ..spec };
+    let sandbox = runtime.create(&spec).await?;
+    sandbox.make_folder(format!("{FOLDER}/.home").as_ref(), 0o755).await?;
+    Ok(sandbox)
+}
+
+async fn both(theirs: &Arc<dyn Sandbox>, ours: &Arc<dyn Sandbox>, python: &str, write: bool) -> Fallible<bool> {
+    let root = environment::root();
+    let list = std::fs::read_to_string(root.join("tests/actions/openhands.jsonl"))?;
+    let actions: Vec<Sent> = list.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    let known = Differences::read(&root.join("tests/actions/differences.toml"))?;
+    known.check(&actions.iter().map(|sent| sent.id.as_str()).collect::<Vec<_>>())?;
+
+    let server = Server::start(theirs, python).await?;
+    let options = RuntimeOptions {
+        working_dir: FOLDER.to_owned(),
+        no_change_timeout: Duration::from_secs(NO_CHANGE),
+        git: None,
+        ..RuntimeOptions::default()
+    };
+    let runtime = ActionRuntime::over(Arc::clone(ours), options);
+    runtime.connect().await?;
+    for _ in 0..3 {
+        server.send(&json!({ "action": "run", "args": { "command": "true" }, "timeout": 10 })).await?;
+        tokio::time::sleep(SETTLED).await;
+    }
+
+    let mut found = BTreeSet::new();
+    let mut unexplained = 0;
+    for Sent { id, action } in &actions {
+        tokio::time::sleep(SETTLED).await;
+        let (theirs, ours) = tokio::join!(server.send(action), runtime.run_json(action));
+        let (theirs, ours) = (theirs?, ours?);
+        let fields = differing(&theirs, &ours);
+        if fields.is_empty() {
+            continue;
+        }
+        let why = known.reason(id);
+        if why.is_none() {
+            unexplained += 1;
+            println!("\n{id}: {action}");
+            for (field, theirs, ours) in &fields {
+                println!("  {field}\n    OpenHands: {}\n    ours:      {}", shown(theirs), shown(ours));
+            }
+        }
+        found.insert(id.as_str());
+    }
+    for id in known.ids().filter(|id| !found.contains(*id)) {
+        println!("{id}: listed as different, and equal this time");
+    }
+    let measured = measure(&server, &runtime).await?;
+    runtime.close().await?;
+    let measured = Measured { actions: actions.len(), different: found.len(), ..measured };
+    println!("\n{measured}; {unexplained} without a reason");
+    let path = root.join("docs/reference/actions.md");
+    let text = page::render(&known, &measured);
+    if write {
+        std::fs::write(&path, text)?;
+    } else if page::lasting(&std::fs::read_to_string(&path)?) != page::lasting(&text) {
+        println!("{} is out of date: run with --write", path.display());
+        return Ok(false);
+    }
+    Ok(unexplained == 0 && measured.ratio() >= page::FASTER)
+}
+
+/// The time of a command that does nothing, on both sides in turn.
+async fn measure(server: &Server, runtime: &ActionRuntime) -> Fallible<Measured> {
+    let action = json!({ "action": "run", "args": { "command": "true" }, "timeout": 10 });
+    let (mut theirs, mut ours) = (Vec::new(), Vec::new());
+    for _ in 0..RUNS {
+        let started = Instant::now();
+        server.send(&action).await?;
+        theirs.push(started.elapsed());
+        let started = Instant::now();
+        runtime.run_json(&action).await?;
+        ours.push(started.elapsed());
+    }
+    theirs.sort_unstable();
+    ours.sort_unstable();
+    Ok(Measured { actions: 0, different: 0, theirs: theirs[RUNS / 2], ours: ours[RUNS / 2], runs: RUNS })
+}
+
+fn shown(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(400) {
+        Some((at, _)) => format!("{}… ({} bytes)", &text[..at], text.len()),
+        None => text,
+    }
+}
