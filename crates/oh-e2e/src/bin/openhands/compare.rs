@@ -47,7 +47,8 @@ impl Differences {
     }
 
     pub(crate) fn reason(&self, id: &str) -> Option<&str> {
-        let known = self.difference.iter().find(|difference| difference.actions.iter().any(|action| action == id));
+        let known =
+            self.difference.iter().find(|difference| difference.actions.iter().any(|action| action == id));
         known.map(|difference| difference.reason.as_str())
     }
 
@@ -109,7 +110,8 @@ mod tests {
 
     #[test]
     fn every_field_counts_but_process_ids() {
-        let theirs = json!({ "content": "[1] 42\nx", "extras": { "metadata": { "pid": 42, "exit_code": 0 } } });
+        let theirs =
+            json!({ "content": "[1] 42\nx", "extras": { "metadata": { "pid": 42, "exit_code": 0 } } });
         let ours = json!({ "content": "[1] 7\nx", "extras": { "metadata": { "pid": 7, "exit_code": 0 } }, "more": 1 });
         let names: Vec<String> = differing(&theirs, &ours).into_iter().map(|(name, ..)| name).collect();
         assert_eq!(names, ["more"]);

@@ -6,6 +6,7 @@ mod page;
 mod server;
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 use oh_actions::{ActionRuntime, RuntimeOptions};
 use oh_e2e::environment;
 use oh_runtime::oh_config::{self, Overrides};
-use oh_runtime::{Runtime, Sandbox, SandboxName, SandboxSpec};
+use oh_runtime::{Mount, Runtime, Sandbox, SandboxName, SandboxSpec};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -64,30 +65,49 @@ async fn main() -> ExitCode {
 async fn run(python: &str, write: bool) -> Fallible<bool> {
     let overrides = Overrides::new().set("runtime", environment::BACKENDS, Some("local"));
     let runtime = Runtime::open(&oh_config::load(overrides)?).await?;
-    let (theirs, ours) = (sandbox(&runtime, "theirs", python).await?, sandbox(&runtime, "ours", python).await?);
+    let (theirs, ours) =
+        (sandbox(&runtime, "theirs", python).await?, sandbox(&runtime, "ours", python).await?);
     let compared = both(&theirs, &ours, python, write).await;
     theirs.close().await?;
     ours.close().await?;
     compared
 }
 
+/// The folder that an interpreter's `bin` is in.
+fn prefix(interpreter: &Path) -> Option<PathBuf> {
+    Some(interpreter.parent()?.parent()?.to_owned())
+}
+
 /// A sandbox with the environment that both get.
 async fn sandbox(runtime: &Runtime, name: &str, python: &str) -> Fallible<Arc<dyn Sandbox>> {
     let name = SandboxName::new(format!("openhands-{name}-{}", std::process::id()))?;
-    let bin = std::path::Path::new(python).parent().ok_or("the interpreter has no folder")?;
+    let bin = Path::new(python).parent().ok_or("the interpreter has no folder")?;
+    // The environment, and the installation it was made from; home folders are not the sandbox's.
+    let prefixes = [bin.parent().map(Path::to_owned), prefix(&std::fs::canonicalize(python)?)];
+    let mounts = prefixes.into_iter().flatten().filter(|prefix| !prefix.starts_with("/usr"));
+    let mounts = mounts.map(|path| Mount { source: path.clone(), target: path, read_only: true }).collect();
     let env = [
         ("HOME", format!("{FOLDER}/.home")),
         ("LANG", "C.UTF-8".to_owned()),
         ("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", bin.display())),
     ];
     let spec = runtime.spec(name, oh_e2e::context::IMAGE);
-    let spec = SandboxSpec { env: env.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(), ..spec };
+    let spec = SandboxSpec {
+        env: env.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        mounts,
+        ..spec
+    };
     let sandbox = runtime.create(&spec).await?;
     sandbox.make_folder(format!("{FOLDER}/.home").as_ref(), 0o755).await?;
     Ok(sandbox)
 }
 
-async fn both(theirs: &Arc<dyn Sandbox>, ours: &Arc<dyn Sandbox>, python: &str, write: bool) -> Fallible<bool> {
+async fn both(
+    theirs: &Arc<dyn Sandbox>,
+    ours: &Arc<dyn Sandbox>,
+    python: &str,
+    write: bool,
+) -> Fallible<bool> {
     let root = environment::root();
     let list = std::fs::read_to_string(root.join("tests/actions/openhands.jsonl"))?;
     let actions: Vec<Sent> = list.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;

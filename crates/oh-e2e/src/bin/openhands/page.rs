@@ -56,6 +56,8 @@ pub(crate) fn render(known: &Differences, measured: &Measured) -> String {
         let row = [&difference.theirs, &difference.ours, &difference.reason, &actions.join(", ")];
         page += &format!("| {} |\n", row.map(|cell| cell.replace('|', "\\|")).join(" | "));
     }
-    page += &format!("\n{RECORDED}\n`openhands-ai` 0.62.0 on Python 3.12, backend `local`, this program unoptimized: {measured}.\n");
+    page += &format!(
+        "\n{RECORDED}\n`openhands-ai` 0.62.0 on Python 3.12, backend `local`, this program unoptimized: {measured}.\n"
+    );
     page
 }

@@ -26,7 +26,8 @@ impl Server {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let (number, seconds) = (port.to_string(), NO_CHANGE.to_string());
         let module = "openhands.runtime.action_execution_server";
-        let words = [python, "-m", module, &number, "--working-dir", FOLDER, "--username", "root", "--user-id", "0"];
+        let words =
+            [python, "-m", module, &number, "--working-dir", FOLDER, "--username", "root", "--user-id", "0"];
         let spec = CommandSpec::new(words.into_iter().chain(["--no-enable-browser"]))
             .env("SU_TO_USER", "false")
             .env("NO_CHANGE_TIMEOUT_SECONDS", seconds)
@@ -54,7 +55,8 @@ impl Server {
 
     /// Its observation. A failure of its own is one of a shape that no observation has.
     pub(crate) async fn send(&self, action: &Value) -> Fallible<Value> {
-        let (code, body) = self.request("POST /execute_action", &json!({ "action": action }).to_string()).await?;
+        let (code, body) =
+            self.request("POST /execute_action", &json!({ "action": action }).to_string()).await?;
         Ok(if code == 200 { body } else { json!({ "http": code }) })
     }
 
@@ -71,7 +73,11 @@ impl Server {
         connection.read.read_to_end(&mut answer).await?;
         let answer = String::from_utf8(answer)?;
         let (head, body) = answer.split_once("\r\n\r\n").ok_or("the server's answer is cut short")?;
-        let code = head.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or("the server's answer is no HTTP")?;
+        let code = head
+            .split(' ')
+            .nth(1)
+            .and_then(|code| code.parse().ok())
+            .ok_or("the server's answer is no HTTP")?;
         Ok((code, serde_json::from_str(body)?))
     }
 }

@@ -1,0 +1,68 @@
+//! The examples of harnesses, run on the backends under test as their `main` runs them.
+
+#[path = "../../../examples/agent_loop.rs"]
+#[expect(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    reason = "a program of its own, whose `main` is not used here"
+)]
+mod agent_loop;
+#[path = "../../../examples/batch.rs"]
+#[expect(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    reason = "a program of its own, whose `main` is not used here"
+)]
+mod batch;
+
+use oh_e2e::environment;
+use oh_runtime::oh_config::{self, Overrides};
+use oh_runtime::{Runtime, SandboxName, Selector};
+
+/// Each backend under test, with an owner of this run.
+async fn runtimes() -> Vec<(String, Runtime)> {
+    let mut runtimes = Vec::new();
+    for backend in environment::backends() {
+        let owner = format!("examples-{}", std::process::id());
+        let overrides = Overrides::new()
+            .set("runtime", environment::BACKENDS, Some(backend.as_str()))
+            .set("owner", environment::BACKENDS, Some(owner.as_str()))
+            .set("resources.cpu", environment::BACKENDS, Some("0.05"))
+            .set("resources.memory", environment::BACKENDS, Some("1Gi"));
+        let config = oh_config::load(overrides).unwrap();
+        runtimes.push((backend, Runtime::open(&config).await.unwrap()));
+    }
+    runtimes
+}
+
+async fn nothing_is_left(runtime: &Runtime) {
+    let mine = Selector { owner: Some(runtime.owner().to_owned()), ..Selector::default() };
+    assert!(runtime.list(&mine).await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_mends_the_example_repository() {
+    for (backend, runtime) in runtimes().await {
+        let name = SandboxName::new(format!("agent-loop-{}", std::process::id())).unwrap();
+        let patch = agent_loop::mend(&runtime, name).await.unwrap();
+        assert!(
+            patch.contains("+        if merged and interval.start <= merged[-1].end + 1:"),
+            "{backend}: {patch}"
+        );
+        nothing_is_left(&runtime).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_runs_in_many_sandboxes() {
+    for (backend, runtime) in runtimes().await {
+        let outcomes = batch::batch(&runtime, &format!("batch-{}", std::process::id()), 6).await;
+        let expected: Vec<Result<String, String>> = (0..6)
+            .map(|number: usize| Ok((number * 7).to_string().len() + 1).map(|size| size.to_string()))
+            .collect();
+        assert_eq!(outcomes, expected, "{backend}");
+        nothing_is_left(&runtime).await;
+    }
+}
