@@ -371,10 +371,14 @@ impl ActionRuntime {
             if let Some(python) = self.python.lock().await.take() {
                 python.close().await?;
             }
-            // Where the sandbox is to go on, its shells are, too: whoever has their handles can use them.
             let sessions = std::mem::take(&mut *self.sessions.write().await);
-            for session in sessions.into_values().filter(|_| !stays).filter_map(Arc::into_inner) {
-                session.into_inner().close(&**sandbox).await?;
+            for session in sessions.into_values().filter_map(Arc::into_inner).map(Mutex::into_inner) {
+                // Whoever has its handle goes on with it.
+                if stays {
+                    let _ = session.detach();
+                } else {
+                    session.close(&**sandbox).await?;
+                }
             }
             sandbox.disconnect().await;
         }

@@ -1,20 +1,10 @@
 //! The examples of harnesses, run on the backends under test as their `main` runs them.
 
 #[path = "../../../examples/agent_loop.rs"]
-#[expect(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    reason = "a program of its own, whose `main` is not used here"
-)]
+#[expect(dead_code, unreachable_pub, reason = "a program of its own, whose `main` is not used here")]
 mod agent_loop;
 #[path = "../../../examples/batch.rs"]
-#[expect(
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    reason = "a program of its own, whose `main` is not used here"
-)]
+#[expect(dead_code, unreachable_pub, reason = "a program of its own, whose `main` is not used here")]
 mod batch;
 
 use oh_e2e::environment;

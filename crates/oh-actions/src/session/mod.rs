@@ -59,8 +59,8 @@ enum State {
     Ready,
     /// A command, whose observation came back before it had ended.
     Running {
-        /// What was shown of it, up to the last observation.
-        seen: String,
+        /// What was shown of it in the last observation, if there was one.
+        seen: Option<String>,
         /// What its end will carry.
         nonce: String,
     },
@@ -125,7 +125,7 @@ impl Session {
         }
         // What was shown before is not known any more.
         let state = match state {
-            State::Running { nonce, .. } => State::Running { seen: String::new(), nonce },
+            State::Running { nonce, .. } => State::Running { seen: Some(String::new()), nonce },
             State::Ready => State::Ready,
         };
         Ok(Self { spec, no_change, terminal, state, cwd })
@@ -233,7 +233,7 @@ impl Session {
             // bash shows no prompt where an eval ended in a quote, until another line comes.
             typed.push('\n');
         }
-        self.state = State::Running { seen: String::new(), nonce };
+        self.state = State::Running { seen: None, nonce };
         self.terminal.write(typed.as_bytes()).await
     }
 
@@ -257,7 +257,7 @@ impl Session {
                 if !fields[5].is_empty() {
                     self.cwd.clone_from(&fields[5]);
                 }
-                let mut observed = notes::completed(&shown, &seen, command, fields, key.is_some());
+                let mut observed = notes::completed(&shown, seen.as_deref(), command, fields, key.is_some());
                 if let Some(before) = before.filter(|before| !before.is_empty()) {
                     observed.content = notes::strip(&format!("{before}\n{}", observed.content)).to_owned();
                 }
@@ -274,7 +274,7 @@ impl Session {
             Wait::Over(Ok(end)) => {
                 let (shown, seen) = (self.terminal.screen().shown(), self.seen());
                 self.terminal = self.restarted(sandbox).await?;
-                notes::shell_exited(&shown, &seen, command, end)
+                notes::shell_exited(&shown, seen.as_deref(), command, end)
             }
             Wait::Over(over) => return Err(self.exited(over)),
         };
@@ -292,9 +292,9 @@ impl Session {
     /// What is to be said of a command that runs on.
     fn unfinished(&mut self, command: &str, suffix: String) -> RunObservation {
         let shown = self.terminal.screen().shown();
-        let observed = notes::running(&shown, &self.seen(), command, suffix);
+        let observed = notes::running(&shown, self.seen().as_deref(), command, suffix);
         if let State::Running { seen, .. } = &mut self.state {
-            *seen = shown.text;
+            *seen = Some(shown.text);
         }
         observed
     }
@@ -308,13 +308,13 @@ impl Session {
     fn rest(&mut self) -> Option<String> {
         let ended = self.terminal.screen().take_ended()?;
         let seen = self.seen();
-        Some(notes::strip(notes::new_of(&ended.shown.text, &seen)).to_owned())
+        Some(notes::strip(notes::new_of(&ended.shown.text, seen.as_deref().unwrap_or_default())).to_owned())
     }
 
-    fn seen(&self) -> String {
+    fn seen(&self) -> Option<String> {
         match &self.state {
             State::Running { seen, .. } => seen.clone(),
-            State::Ready => String::new(),
+            State::Ready => None,
         }
     }
 
@@ -345,6 +345,15 @@ impl Session {
                 .outcome_is(error.outcome())
                 .caused_by(std::io::Error::other(error)),
         }
+    }
+
+    /// Leaves the shell and what runs in it to another process, which goes on with [`attach`](Self::attach); a session
+    /// that is dropped ends its shell.
+    #[must_use]
+    pub fn detach(self) -> SessionHandle {
+        let handle = self.handle();
+        self.terminal.leave();
+        handle
     }
 
     /// Ends the shell and all that it started.

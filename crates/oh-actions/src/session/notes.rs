@@ -65,8 +65,8 @@ pub(super) fn timed_out(limit: Option<&Number>) -> String {
 }
 
 /// A command that runs on.
-pub(super) fn running(shown: &Shown, seen: &str, command: &str, suffix: String) -> RunObservation {
-    let prefix = if seen.is_empty() { "" } else { BELOW };
+pub(super) fn running(shown: &Shown, seen: Option<&str>, command: &str, suffix: String) -> RunObservation {
+    let prefix = if seen.is_some() { BELOW } else { "" };
     RunObservation {
         content: output(&shown.text, seen, command),
         command: command.to_owned(),
@@ -78,13 +78,13 @@ pub(super) fn running(shown: &Shown, seen: &str, command: &str, suffix: String) 
 /// A command that has ended.
 pub(super) fn completed(
     shown: &Shown,
-    seen: &str,
+    seen: Option<&str>,
     command: &str,
     fields: [String; 6],
     is_key: bool,
 ) -> RunObservation {
     let mut metadata = metadata(fields);
-    if shown.truncated && seen.is_empty() {
+    if shown.truncated && seen.is_none() {
         let lines = shown.text.lines().count();
         metadata.prefix = format!(
             "[Previous command outputs are truncated. Showing the last {lines} lines of the output below.]\n"
@@ -100,7 +100,7 @@ pub(super) fn completed(
 }
 
 /// A command that ended its shell.
-pub(super) fn shell_exited(shown: &Shown, seen: &str, command: &str, end: End) -> RunObservation {
+pub(super) fn shell_exited(shown: &Shown, seen: Option<&str>, command: &str, end: End) -> RunObservation {
     let exit_code = code_of(end);
     let suffix = format!(
         "\n[The command completed with exit code {exit_code}. It ended the shell: a new one was started, with nothing of \
@@ -114,11 +114,10 @@ pub(super) fn shell_exited(shown: &Shown, seen: &str, command: &str, end: End) -
     }
 }
 
-/// What is new, without what was typed.
-fn output(text: &str, seen: &str, command: &str) -> String {
-    let new = strip(new_of(text, seen));
-    // What is typed into a command that runs, its terminal repeats.
-    let new = if seen.is_empty() { new } else { new.strip_prefix(command).unwrap_or(new) };
+/// What is new, without what was typed into a command that ran already: its terminal repeats it.
+fn output(text: &str, seen: Option<&str>, command: &str) -> String {
+    let new = strip(new_of(text, seen.unwrap_or_default()));
+    let new = if seen.is_some() { new.strip_prefix(command).unwrap_or(new) } else { new };
     strip(new).to_owned()
 }
 
@@ -132,10 +131,10 @@ mod tests {
 
     #[test]
     fn what_was_seen_and_typed_is_left_out() {
-        assert_eq!(output("  name:\n", "", "read x"), "name:");
-        assert_eq!(output("name: Bob\nhello Bob", "name:", "Bob"), "hello Bob");
-        assert_eq!(output("other", "name:", "Bob"), "other");
-        assert_eq!(output("ls is here", "", "ls"), "ls is here");
+        assert_eq!(output("  name:\n", None, "read x"), "name:");
+        assert_eq!(output("name: Bob\nhello Bob", Some("name:"), "Bob"), "hello Bob");
+        assert_eq!(output("other", Some("name:"), "Bob"), "other");
+        assert_eq!(output("ls is here", None, "ls"), "ls is here");
     }
 
     #[test]
@@ -151,7 +150,7 @@ mod tests {
     #[test]
     fn a_key_is_named_behind_the_exit_code() {
         let fields = ["130", "", "u", "h", "", "/"].map(str::to_owned);
-        let done = completed(&shown("^C"), "x", "C-c", fields, true);
+        let done = completed(&shown("^C"), Some("x"), "C-c", fields, true);
         assert_eq!(done.metadata.suffix, "\n[The command completed with exit code 130. CTRL+C was sent.]");
         assert_eq!((done.metadata.exit_code, done.metadata.pid), (130, -1));
     }

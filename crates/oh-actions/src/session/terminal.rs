@@ -7,7 +7,7 @@ use oh_runtime::{
     TerminalSize,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use super::screen::{HEIGHT, Screen, WIDTH};
 
@@ -24,6 +24,8 @@ pub(super) struct Terminal {
     stdin: Input,
     shared: Arc<Shared>,
     news: watch::Receiver<u64>,
+    /// Ends the reading when it is used.
+    leave: oneshot::Sender<()>,
 }
 
 struct Input(BoxWrite);
@@ -64,13 +66,19 @@ impl Terminal {
         let (id, shared) = (process.id, Arc::new(Shared::default()));
         shared.offset.store(offset, std::sync::atomic::Ordering::Relaxed);
         let (sender, news) = watch::channel(0);
+        let (leave, mut left) = oneshot::channel();
         let of_task = Arc::clone(&shared);
         tokio::spawn(async move {
             let mut piece = Vec::with_capacity(PIECE);
             let mut broken = None;
             loop {
                 piece.clear();
-                match stdout.read_buf(&mut piece).await {
+                let read = tokio::select! {
+                    read = stdout.read_buf(&mut piece) => read,
+                    // Dropped, they would tell the agent that nobody will ever read.
+                    Ok(()) = &mut left => return std::mem::forget((stdout, process)),
+                };
+                match read {
                     Ok(0) => break,
                     Ok(count) => {
                         of_task.offset.fetch_add(count as u64, std::sync::atomic::Ordering::Relaxed);
@@ -91,7 +99,13 @@ impl Terminal {
             *lock(&of_task.over) = Some(over);
             // Its sender ends with it: nothing new will come.
         });
-        Ok(Self { id, stdin, shared, news })
+        Ok(Self { id, stdin, shared, news, leave })
+    }
+
+    /// Leaves the shell to whoever attaches to it; dropping a terminal ends its input, and so the shell.
+    pub(super) fn leave(self) {
+        std::mem::forget(self.stdin);
+        let _ = self.leave.send(());
     }
 
     /// The shell's name for ever, and how much of what it printed was read.

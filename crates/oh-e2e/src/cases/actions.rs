@@ -241,7 +241,8 @@ async fn sessions_go_on_side_by_side(cx: &Context) -> CaseResult {
     says(&runtime, "echo meanwhile", 0, "meanwhile").await?;
     let answer = does_in(&runtime, "server", Action::input("this").timeout(1)).await?;
     equal("answer", &answer.content.as_str(), &"got this")?;
-    equal("before", &answer.metadata.prefix.as_str(), &"")?;
+    let before = "[Below is the output of the previous command.]\n";
+    equal("before", &answer.metadata.prefix.as_str(), &before)?;
     equal("end", &does_in(&runtime, "server", Action::input("C-c")).await?.metadata.exit_code, &130)?;
     runtime.close_session("server").await?;
     says(&runtime, "echo alone", 0, "alone").await
@@ -365,9 +366,10 @@ async fn files_go_through_zip(cx: &Context) -> CaseResult {
     let mut files = Vec::new();
     for index in 0..archive.len() {
         let mut file = archive.by_index(index)?;
+        let name = file.name()?.into_owned();
         let mut content = String::new();
         file.read_to_string(&mut content)?;
-        files.push(format!("{}={content}", file.name()));
+        files.push(format!("{name}={content}"));
     }
     files.sort_unstable();
     equal(

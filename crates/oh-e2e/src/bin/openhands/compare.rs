@@ -57,6 +57,15 @@ impl Differences {
     }
 }
 
+/// Whether OpenHands' server took the screen of before for the end of the command. It looks at once, and the prompt of before
+/// is still there on a machine that is busy: the observation is of no command.
+pub(crate) fn is_early(theirs: &Value) -> bool {
+    let metadata = &theirs["extras"]["metadata"];
+    let one_line =
+        "[Previous command outputs are truncated. Showing the last 1 lines of the output below.]\n";
+    theirs["content"] == "" && metadata["prefix"] == one_line
+}
+
 /// The fields that are not equal, with both values. Process ids are taken for equal where both sides have one.
 pub(crate) fn differing(theirs: &Value, ours: &Value) -> Vec<(String, Value, Value)> {
     let (mut all, mut other) = (Vec::new(), Vec::new());

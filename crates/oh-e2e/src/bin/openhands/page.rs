@@ -14,6 +14,7 @@ const RECORDED: &str = "## A recorded run";
 pub(crate) struct Measured {
     pub(crate) actions: usize,
     pub(crate) different: usize,
+    pub(crate) early: usize,
     pub(crate) theirs: Duration,
     pub(crate) ours: Duration,
     pub(crate) runs: usize,
@@ -30,11 +31,12 @@ impl fmt::Display for Measured {
         let ms = |time: Duration| time.as_secs_f64() * 1000.0;
         write!(
             f,
-            "{} actions: {} with equal observations, {} different; `run` of `true`, median of {}: {:.1} ms in OpenHands' \
+            "{} actions: {} with equal observations, {} different, {} that OpenHands' server answered too early; `run` of `true`, median of {}: {:.1} ms in OpenHands' \
              server, {:.1} ms here, {:.0} times faster",
             self.actions,
-            self.actions - self.different,
+            self.actions - self.different - self.early,
             self.different,
+            self.early,
             self.runs,
             ms(self.theirs),
             ms(self.ours),
