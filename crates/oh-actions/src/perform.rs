@@ -13,7 +13,7 @@ use crate::files::Files;
 use crate::observation::Observation;
 use crate::python::{Cell, Interpreter};
 use crate::runtime::ActionRuntime;
-use crate::session::SessionSpec;
+use crate::session::{SessionSpec, seconds};
 use crate::text::{Text, is_binary, lines, universal};
 
 /// Largest file that is read or written as an action.
@@ -94,7 +94,7 @@ impl ActionRuntime {
         let path = interpreter.path.clone();
         let mut content = match interpreter.run(&cell.code, &cwd, &self.env().await, Some(limit)).await? {
             Cell::Done(output) => output,
-            Cell::TimedOut => format!("[Execution timed out ({limit} seconds).]"),
+            Cell::TimedOut => format!("[Execution timed out ({} seconds).]", seconds(limit)),
             Cell::Gone(output) => {
                 *python = None;
                 format!("{output}\n[The interpreter ended. The next cell starts a new one.]")

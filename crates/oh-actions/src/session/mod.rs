@@ -23,6 +23,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::action::RunAction;
 use crate::observation::{Metadata, Observation, RunObservation};
+pub(crate) use notes::seconds;
 use screen::{Ended, Shown};
 use terminal::Terminal;
 

@@ -60,8 +60,12 @@ pub(super) fn no_change(after: Duration) -> String {
 
 /// Behind a command that took longer than its action allowed.
 pub(super) fn timed_out(limit: Option<&Number>) -> String {
-    let limit = limit.map(Number::to_string).unwrap_or_default();
-    format!("\n[The command timed out after {limit} seconds. {WHAT_NOW}]")
+    format!("\n[The command timed out after {} seconds. {WHAT_NOW}]", limit.map(seconds).unwrap_or_default())
+}
+
+/// A time as Python writes a float.
+pub(crate) fn seconds(limit: &Number) -> String {
+    limit.as_f64().map(|seconds| format!("{seconds:?}")).unwrap_or_default()
 }
 
 /// A command that runs on.
@@ -85,7 +89,8 @@ pub(super) fn completed(
 ) -> RunObservation {
     let mut metadata = metadata(fields);
     if shown.truncated && seen.is_none() {
-        let lines = shown.text.lines().count();
+        // The empty line before the next prompt counts.
+        let lines = shown.text.lines().count() + 1;
         metadata.prefix = format!(
             "[Previous command outputs are truncated. Showing the last {lines} lines of the output below.]\n"
         );
@@ -138,12 +143,12 @@ mod tests {
     }
 
     #[test]
-    fn times_are_said_as_they_were_given() {
+    fn times_are_said_as_python_says_them() {
         assert!(
             no_change(Duration::from_secs(10))
                 .starts_with("\n[The command has no new output after 10 seconds. You")
         );
-        assert!(timed_out(Some(&Number::from(5))).contains(" after 5 seconds. "));
+        assert!(timed_out(Some(&Number::from(5))).contains(" after 5.0 seconds. "));
         assert!(timed_out(Number::from_f64(1.5).as_ref()).contains(" after 1.5 seconds. "));
     }
 

@@ -13,6 +13,9 @@ pub(super) const WIDTH: u16 = 1000;
 pub(super) const HEIGHT: u16 = 1000;
 /// Rows kept above it.
 const HISTORY: usize = 10_000;
+/// Rows that OpenHands' prompt and the command take above an output and the next prompt below it; they count when old rows
+/// are dropped.
+const PROMPT: usize = 12;
 /// Longest control string that is looked at: an end has a path in it.
 const OSC: usize = 8192;
 
@@ -89,27 +92,46 @@ struct Row {
     wrapped: bool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Grid {
     /// History and screen. Rows below the last one are empty and not there.
     rows: VecDeque<Row>,
     /// How many of them are history.
     above: usize,
+    /// How many at the beginning stand for a prompt, and are not shown.
+    prompt: usize,
     /// Of the screen.
     row: usize,
     column: usize,
     saved: (usize, usize),
     /// The screen behind that of a program that took all of it.
-    behind: Option<Box<(VecDeque<Row>, usize, usize, usize)>>,
+    behind: Option<Box<(VecDeque<Row>, usize, usize, usize, usize)>>,
     truncated: bool,
     nonce: Option<String>,
     ended: Option<Ended>,
 }
 
+impl Default for Grid {
+    fn default() -> Self {
+        Self {
+            rows: VecDeque::from(vec![Row::default(); PROMPT]),
+            above: 0,
+            prompt: PROMPT,
+            row: PROMPT,
+            column: 0,
+            saved: (PROMPT, 0),
+            behind: None,
+            truncated: false,
+            nonce: None,
+            ended: None,
+        }
+    }
+}
+
 impl Grid {
     fn shown(&self) -> Shown {
         let mut text = String::new();
-        for row in &self.rows {
+        for row in self.rows.iter().skip(self.prompt) {
             text.extend(&row.cells);
             if !row.wrapped {
                 text.truncate(text.trim_end_matches(' ').len());
@@ -158,18 +180,20 @@ impl Grid {
             self.row += 1;
             return;
         }
-        self.above += 1;
         // As tmux does it: a tenth at once.
-        if self.above > HISTORY {
+        if self.above >= HISTORY {
             self.rows.drain(..HISTORY / 10);
             self.above -= HISTORY / 10;
+            self.prompt = 0;
             self.truncated = true;
         }
+        self.above += 1;
     }
 
     /// Removes the rows from the `from`th of the screen.
     fn cut(&mut self, from: usize) {
         self.rows.truncate(self.above + from);
+        self.prompt = self.prompt.min(self.rows.len());
     }
 
     fn erase_display(&mut self, how: u16) {
@@ -191,6 +215,7 @@ impl Grid {
             3 => {
                 let above = std::mem::take(&mut self.above);
                 self.rows.drain(..above.min(self.rows.len()));
+                self.prompt = 0;
             }
             _ => {}
         }
@@ -209,6 +234,9 @@ impl Grid {
     }
 
     fn move_to(&mut self, row: usize, column: usize) {
+        if self.above + row < self.prompt {
+            self.prompt = 0;
+        }
         self.row = row.min(ROWS - 1);
         self.column = column.min(COLUMNS - 1);
     }
@@ -218,10 +246,11 @@ impl Grid {
         match (on, self.behind.take()) {
             (true, None) => {
                 let rows = std::mem::take(&mut self.rows);
-                self.behind = Some(Box::new((rows, std::mem::take(&mut self.above), self.row, self.column)));
+                let (above, prompt) = (std::mem::take(&mut self.above), std::mem::take(&mut self.prompt));
+                self.behind = Some(Box::new((rows, above, prompt, self.row, self.column)));
                 self.move_to(0, 0);
             }
-            (false, Some(behind)) => (self.rows, self.above, self.row, self.column) = *behind,
+            (false, Some(behind)) => (self.rows, self.above, self.prompt, self.row, self.column) = *behind,
             (_, behind) => self.behind = behind,
         }
     }
@@ -255,7 +284,7 @@ impl Perform for Grid {
             return;
         }
         match action {
-            'A' => self.row = row.saturating_sub(count),
+            'A' => self.move_to(row.saturating_sub(count), column),
             'B' | 'e' => self.move_to(row + count, column),
             'C' | 'a' => self.move_to(row, column + count),
             'D' => self.column = column.saturating_sub(count),
@@ -297,7 +326,7 @@ impl Perform for Grid {
                 self.line_feed();
                 self.column = 0;
             }
-            ([], b'M') => self.row = self.row.saturating_sub(1),
+            ([], b'M') => self.move_to(self.row.saturating_sub(1), self.column),
             ([], b'c') => self.clear(),
             _ => {}
         }
@@ -313,6 +342,7 @@ impl Perform for Grid {
                 let folder = folder.join(&b';');
                 let fields =
                     [field(code), field(pid), field(user), field(host), field(python), field(&folder)];
+                (0..PROMPT).for_each(|_| self.line_feed());
                 let shown = self.shown();
                 self.clear();
                 self.nonce = None;
@@ -349,7 +379,8 @@ mod tests {
             (b"\x1b]0;a title\x07text", "text"),
             (b"old\r\n\x1b[H\x1b[2Jnew", "new"),
             (b"before\x1b[?1049h\x1b[Hall of it\x1b[?1049l after", "before after"),
-            (b"one\r\ntwo\x1b[Aup\x1b[2;1Hdown", "oneup\ndown"),
+            (b"\x1b[2J\x1b[Hone\r\ntwo\x1b[Aup\x1b[2;1Hdown", "oneup\ndown"),
+            (b"one\r\ntwo\x1b[Aup", "oneup\ntwo"),
             (b"\xff\xfe", "\u{fffd}\u{fffd}"),
         ] {
             assert_eq!(shown(bytes), expected, "{:?}", String::from_utf8_lossy(bytes));
@@ -375,6 +406,17 @@ mod tests {
         assert!(screen.shown().text.len() <= (HISTORY + ROWS) * COLUMNS);
         screen.feed(b"\x1b]");
         screen.feed(&vec![b'z'; 4 << 20]);
+    }
+
+    /// OpenHands, with tmux 3.3, begins with 1989.
+    #[test]
+    fn old_rows_are_dropped_as_tmux_drops_them() {
+        let mut screen = Screen::default();
+        screen.expect("n".to_owned());
+        (1..=12_000).for_each(|number| screen.feed(format!("{number}\r\n").as_bytes()));
+        screen.feed(b"\x1b]oh;n;0;;u;h;;/\x07");
+        let Shown { text, truncated } = screen.take_ended().unwrap().shown;
+        assert!(truncated && text.starts_with("1989\n") && text.ends_with("\n12000"), "{:?}", &text[..20]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A shell on a terminal of the sandbox: what it prints is read all the time, so that nothing in it ever waits for a reader.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use oh_runtime::{
@@ -7,7 +8,7 @@ use oh_runtime::{
     TerminalSize,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, watch};
 
 use super::screen::{HEIGHT, Screen, WIDTH};
 
@@ -24,8 +25,6 @@ pub(super) struct Terminal {
     stdin: Input,
     shared: Arc<Shared>,
     news: watch::Receiver<u64>,
-    /// Ends the reading when it is used.
-    leave: oneshot::Sender<()>,
 }
 
 struct Input(BoxWrite);
@@ -41,7 +40,9 @@ struct Shared {
     screen: Mutex<Screen>,
     over: Mutex<Option<Over>>,
     /// Bytes read.
-    offset: std::sync::atomic::AtomicU64,
+    offset: AtomicU64,
+    /// The shell is left to somebody else.
+    left: Notify,
 }
 
 impl Terminal {
@@ -64,9 +65,8 @@ impl Terminal {
         let stdin = Input(process.stdin.take().ok_or_else(missing)?);
         let mut stdout = process.stdout.take().ok_or_else(missing)?;
         let (id, shared) = (process.id, Arc::new(Shared::default()));
-        shared.offset.store(offset, std::sync::atomic::Ordering::Relaxed);
+        shared.offset.store(offset, Ordering::Relaxed);
         let (sender, news) = watch::channel(0);
-        let (leave, mut left) = oneshot::channel();
         let of_task = Arc::clone(&shared);
         tokio::spawn(async move {
             let mut piece = Vec::with_capacity(PIECE);
@@ -76,12 +76,12 @@ impl Terminal {
                 let read = tokio::select! {
                     read = stdout.read_buf(&mut piece) => read,
                     // Dropped, they would tell the agent that nobody will ever read.
-                    Ok(()) = &mut left => return std::mem::forget((stdout, process)),
+                    () = of_task.left.notified() => return std::mem::forget((stdout, process)),
                 };
                 match read {
                     Ok(0) => break,
                     Ok(count) => {
-                        of_task.offset.fetch_add(count as u64, std::sync::atomic::Ordering::Relaxed);
+                        of_task.offset.fetch_add(count as u64, Ordering::Relaxed);
                         lock(&of_task.screen).feed(&piece);
                         sender.send_modify(|count| *count += 1);
                     }
@@ -99,18 +99,18 @@ impl Terminal {
             *lock(&of_task.over) = Some(over);
             // Its sender ends with it: nothing new will come.
         });
-        Ok(Self { id, stdin, shared, news, leave })
+        Ok(Self { id, stdin, shared, news })
     }
 
     /// Leaves the shell to whoever attaches to it; dropping a terminal ends its input, and so the shell.
     pub(super) fn leave(self) {
         std::mem::forget(self.stdin);
-        let _ = self.leave.send(());
+        self.shared.left.notify_one();
     }
 
     /// The shell's name for ever, and how much of what it printed was read.
     pub(super) fn position(&self) -> (CommandId, u64) {
-        (self.id, self.shared.offset.load(std::sync::atomic::Ordering::Relaxed))
+        (self.id, self.shared.offset.load(Ordering::Relaxed))
     }
 
     /// What it shows.

@@ -337,7 +337,7 @@ async fn python_is_interrupted_and_may_end(cx: &Context) -> CaseResult {
     equal(
         "content",
         &runtime.run_json(&slow).await?["content"],
-        &json!("[Execution timed out (1 seconds).]"),
+        &json!("[Execution timed out (1.0 seconds).]"),
     )?;
     equal("it goes on", &cell(&runtime, "x").await?.as_str(), &"1")?;
     let gone = cell(&runtime, "print('last', flush=True); import os; os._exit(3)").await?;

@@ -29,8 +29,8 @@ const USAGE: &str = "usage: openhands PYTHON write|check\n\
 pub(crate) const FOLDER: &str = "/testbed";
 /// Seconds a command may say nothing, on both sides: the default is ten.
 pub(crate) const NO_CHANGE: u64 = 2;
-/// OpenHands' server looks at a terminal that may not have settled: what is sent too early gets the screen of before.
-const SETTLED: Duration = Duration::from_millis(700);
+/// Between two actions: OpenHands' server clears its terminal behind its answer.
+const SETTLED: Duration = Duration::from_millis(300);
 /// Answers of the server to no command, beyond which a run says nothing.
 const MOST_EARLY: usize = 10;
 /// Commands whose time is taken.
@@ -116,7 +116,7 @@ async fn both(
     let known = Differences::read(&root.join("tests/actions/differences.toml"))?;
     known.check(&actions.iter().map(|sent| sent.id.as_str()).collect::<Vec<_>>())?;
 
-    let server = Server::start(theirs, python).await?;
+    let server = Server::start(theirs, python, true).await?;
     let options = RuntimeOptions {
         working_dir: FOLDER.to_owned(),
         no_change_timeout: Duration::from_secs(NO_CHANGE),
@@ -158,7 +158,7 @@ async fn both(
     for id in known.ids().filter(|id| !found.contains(*id)) {
         println!("{id}: listed as different, and equal this time");
     }
-    let measured = measure(&server, &runtime).await?;
+    let measured = measure(&Server::start(theirs, python, false).await?, &runtime).await?;
     runtime.close().await?;
     let measured = Measured { actions: actions.len(), different: found.len(), early, ..measured };
     println!("\n{measured}; {unexplained} without a reason");

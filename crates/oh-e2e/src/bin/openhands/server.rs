@@ -11,6 +11,16 @@ use tokio::time::{Instant, sleep};
 
 use crate::{FOLDER, Fallible, NO_CHANGE};
 
+/// Runs a module as `python -m` does, with a pause after whatever is typed into a terminal: OpenHands looks at once, and takes
+/// the prompt of before for the next one when the terminal has not been drawn yet.
+const PATIENT: &str = "import libtmux, runpy, sys, time
+typed = libtmux.Pane.send_keys
+def send_keys(*args, **kwargs):
+    typed(*args, **kwargs)
+    time.sleep(0.25)
+libtmux.Pane.send_keys = send_keys
+sys.argv = sys.argv[1:]
+runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)";
 /// How long it may take to start.
 const START: Duration = Duration::from_secs(120);
 
@@ -21,14 +31,23 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts it, and waits until it takes actions.
-    pub(crate) async fn start(sandbox: &Arc<dyn Sandbox>, python: &str) -> Fallible<Self> {
+    /// Starts it, and waits until it takes actions. A `patient` one is slower, and always right.
+    pub(crate) async fn start(sandbox: &Arc<dyn Sandbox>, python: &str, patient: bool) -> Fallible<Self> {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let (number, seconds) = (port.to_string(), NO_CHANGE.to_string());
-        let module = "openhands.runtime.action_execution_server";
-        let words =
-            [python, "-m", module, &number, "--working-dir", FOLDER, "--username", "root", "--user-id", "0"];
-        let spec = CommandSpec::new(words.into_iter().chain(["--no-enable-browser"]))
+        let how = if patient { &["-c", PATIENT][..] } else { &["-m"] };
+        let words = [
+            "openhands.runtime.action_execution_server",
+            &number,
+            "--working-dir",
+            FOLDER,
+            "--username",
+            "root",
+            "--user-id",
+            "0",
+            "--no-enable-browser",
+        ];
+        let spec = CommandSpec::new([python].iter().chain(how).chain(&words).copied())
             .env("SU_TO_USER", "false")
             .env("NO_CHANGE_TIMEOUT_SECONDS", seconds)
             .env("TMUX_TMPDIR", "/tmp")
