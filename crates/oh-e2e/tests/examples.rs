@@ -11,11 +11,11 @@ use oh_e2e::environment;
 use oh_runtime::oh_config::{self, Overrides};
 use oh_runtime::{Runtime, SandboxName, Selector};
 
-/// Each backend under test, with an owner of this run.
-async fn runtimes() -> Vec<(String, Runtime)> {
+/// Each backend under test, with an owner of this run and test.
+async fn runtimes(test: &str) -> Vec<(String, Runtime)> {
     let mut runtimes = Vec::new();
     for backend in environment::backends() {
-        let owner = format!("examples-{}", std::process::id());
+        let owner = format!("{test}-{}", std::process::id());
         let overrides = Overrides::new()
             .set("runtime", environment::BACKENDS, Some(backend.as_str()))
             .set("owner", environment::BACKENDS, Some(owner.as_str()))
@@ -34,7 +34,7 @@ async fn nothing_is_left(runtime: &Runtime) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_mends_the_example_repository() {
-    for (backend, runtime) in runtimes().await {
+    for (backend, runtime) in runtimes("agent-loop").await {
         let name = SandboxName::new(format!("agent-loop-{}", std::process::id())).unwrap();
         let patch = agent_loop::mend(&runtime, name).await.unwrap();
         assert!(
@@ -47,7 +47,7 @@ async fn an_agent_mends_the_example_repository() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_runs_in_many_sandboxes() {
-    for (backend, runtime) in runtimes().await {
+    for (backend, runtime) in runtimes("batch").await {
         let outcomes = batch::batch(&runtime, &format!("batch-{}", std::process::id()), 6).await;
         let expected: Vec<Result<String, String>> = (0..6)
             .map(|number: usize| Ok((number * 7).to_string().len() + 1).map(|size| size.to_string()))
