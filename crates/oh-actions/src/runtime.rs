@@ -23,8 +23,6 @@ use crate::status::RuntimeStatus;
 
 /// The session of actions that name none.
 pub const MAIN: &str = "main";
-/// What every session of OpenHands begins with.
-const FIRST: &str = r#"alias git="git --no-pager""#;
 const FOLDER: u32 = 0o755;
 
 /// Where a runtime's sandbox comes from.
@@ -176,8 +174,6 @@ impl ActionRuntime {
         let folder = spec.working_dir.or_else(|| Some(self.options.working_dir.clone()));
         let spec = SessionSpec { working_dir: folder, ..spec };
         let mut session = Session::open(&**sandbox, spec, self.options.no_change_timeout).await?;
-        let first = RunAction { command: FIRST.to_owned(), hidden: true, ..RunAction::default() };
-        session.run(&**sandbox, &first, Some(&self.options.timeout)).await?;
         let env = self.env.lock().await.clone();
         self.export(&mut session, &env).await?;
         Ok(session)

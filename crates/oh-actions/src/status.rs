@@ -46,7 +46,9 @@ impl RuntimeStatus {
 
 /// Gets each change, with the cause when it is bad news.
 #[derive(Clone)]
-pub struct StatusCallback(Arc<dyn Fn(RuntimeStatus, &str) + Send + Sync>);
+pub struct StatusCallback(Arc<Callback>);
+
+type Callback = dyn Fn(RuntimeStatus, &str) + Send + Sync;
 
 impl StatusCallback {
     /// Calls `callback`; it should return soon.

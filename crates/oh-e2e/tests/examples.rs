@@ -11,8 +11,10 @@ use oh_e2e::environment;
 use oh_runtime::oh_config::{self, Overrides};
 use oh_runtime::{Runtime, SandboxName, Selector};
 
+type Fallible<T = ()> = Result<T, Box<dyn std::error::Error>>;
+
 /// Each backend under test, with an owner of this run and test.
-async fn runtimes(test: &str) -> Vec<(String, Runtime)> {
+async fn runtimes(test: &str) -> Fallible<Vec<(String, Runtime)>> {
     let mut runtimes = Vec::new();
     for backend in environment::backends() {
         let owner = format!("{test}-{}", std::process::id());
@@ -21,38 +23,41 @@ async fn runtimes(test: &str) -> Vec<(String, Runtime)> {
             .set("owner", environment::BACKENDS, Some(owner.as_str()))
             .set("resources.cpu", environment::BACKENDS, Some("0.05"))
             .set("resources.memory", environment::BACKENDS, Some("1Gi"));
-        let config = oh_config::load(overrides).unwrap();
-        runtimes.push((backend, Runtime::open(&config).await.unwrap()));
+        let config = oh_config::load(overrides)?;
+        runtimes.push((backend, Runtime::open(&config).await?));
     }
-    runtimes
+    Ok(runtimes)
 }
 
-async fn nothing_is_left(runtime: &Runtime) {
+async fn nothing_is_left(runtime: &Runtime) -> Fallible {
     let mine = Selector { owner: Some(runtime.owner().to_owned()), ..Selector::default() };
-    assert!(runtime.list(&mine).await.unwrap().is_empty());
+    assert!(runtime.list(&mine).await?.is_empty());
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_agent_mends_the_example_repository() {
-    for (backend, runtime) in runtimes("agent-loop").await {
-        let name = SandboxName::new(format!("agent-loop-{}", std::process::id())).unwrap();
-        let patch = agent_loop::mend(&runtime, name).await.unwrap();
+async fn an_agent_mends_the_example_repository() -> Fallible {
+    for (backend, runtime) in runtimes("agent-loop").await? {
+        let name = SandboxName::new(format!("agent-loop-{}", std::process::id()))?;
+        let patch = agent_loop::mend(&runtime, name).await?;
         assert!(
             patch.contains("+        if merged and interval.start <= merged[-1].end + 1:"),
             "{backend}: {patch}"
         );
-        nothing_is_left(&runtime).await;
+        nothing_is_left(&runtime).await?;
     }
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_batch_runs_in_many_sandboxes() {
-    for (backend, runtime) in runtimes("batch").await {
+async fn a_batch_runs_in_many_sandboxes() -> Fallible {
+    for (backend, runtime) in runtimes("batch").await? {
         let outcomes = batch::batch(&runtime, &format!("batch-{}", std::process::id()), 6).await;
         let expected: Vec<Result<String, String>> = (0..6)
             .map(|number: usize| Ok((number * 7).to_string().len() + 1).map(|size| size.to_string()))
             .collect();
         assert_eq!(outcomes, expected, "{backend}");
-        nothing_is_left(&runtime).await;
+        nothing_is_left(&runtime).await?;
     }
+    Ok(())
 }

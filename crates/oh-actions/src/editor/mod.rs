@@ -328,20 +328,16 @@ async fn read(files: Files<'_>, path: &Path, found: &Found) -> Outcome<Text> {
     Ok(Text::decode(&bytes))
 }
 
+/// Writes a file, or says in Python's words why it cannot be.
 async fn write(files: Files<'_>, path: &Path, old: Option<&Found>, bytes: Vec<u8>) -> Outcome<()> {
-    match files.write(path, old, bytes, NEW).await {
-        Ok(()) => Ok(()),
-        Err(error)
-            if [
-                ErrorKind::TransferDenied,
-                ErrorKind::TransferNotFound,
-                ErrorKind::TransferNoSpace,
-                ErrorKind::TransferFailed,
-            ]
-            .contains(&error.kind()) =>
-        {
-            said(format!("Ran into {} while trying to write to {}", error.message(), path.display()))
-        }
-        Err(error) => Err(error.into()),
-    }
+    let Err(error) = files.write(path, old, bytes, NEW).await else { return Ok(()) };
+    let why = match error.kind() {
+        ErrorKind::TransferNotFound => "[Errno 2] No such file or directory",
+        ErrorKind::TransferDenied => "[Errno 13] Permission denied",
+        ErrorKind::TransferNoSpace => "[Errno 28] No space left on device",
+        ErrorKind::TransferFailed => error.message(),
+        _ => return Err(error.into()),
+    };
+    let name = path.display();
+    said(format!("Ran into {why}: '{name}' while trying to write to {name}"))
 }

@@ -210,7 +210,13 @@ impl Session {
             (State::Running { .. }, _) if command.is_empty() => {}
             (State::Running { .. }, Some(key)) => self.terminal.write(&[key]).await?,
             (State::Running { .. }, None) => self.terminal.write(format!("{command}\r").as_bytes()).await?,
-            (State::Ready, _) => self.start(command, key).await?,
+            (State::Ready, _) => {
+                // Something else may have ended it.
+                if let Some(Ok(_)) = self.terminal.ended() {
+                    self.terminal = self.restarted(sandbox).await?;
+                }
+                self.start(command, key).await?;
+            }
         }
         self.ended(sandbox, command, key, before, hard, action.blocking, limit).await
     }
@@ -219,7 +225,7 @@ impl Session {
     async fn start(&mut self, command: &str, key: Option<u8>) -> Result<()> {
         match key {
             // At a prompt the key interrupts nothing, and says so in the exit code.
-            Some(3) => self.send("(exit 130)").await,
+            Some(3) => self.send("echo ^C; (exit 130)").await,
             Some(4) => self.send("exit").await,
             Some(_) => self.send("").await,
             None => self.send(command).await,

@@ -92,6 +92,9 @@ struct Row {
     wrapped: bool,
 }
 
+/// Rows, how many are above and how many a prompt's, row and column of the cursor: as in [`Grid`].
+type Behind = (VecDeque<Row>, usize, usize, usize, usize);
+
 #[derive(Debug)]
 struct Grid {
     /// History and screen. Rows below the last one are empty and not there.
@@ -105,7 +108,7 @@ struct Grid {
     column: usize,
     saved: (usize, usize),
     /// The screen behind that of a program that took all of it.
-    behind: Option<Box<(VecDeque<Row>, usize, usize, usize, usize)>>,
+    behind: Option<Box<Behind>>,
     truncated: bool,
     nonce: Option<String>,
     ended: Option<Ended>,

@@ -1,5 +1,6 @@
 # Typed into the shell of a session when it starts: what it needs to take commands and to tell how they ended. Not every
 # shell is bash, so it is plain sh. Lines stay below 1,000 characters, which is what busybox takes at once.
+alias git='git --no-pager'
 __oh_b=
 if [ -n "$BASH_VERSION" ]; then __oh_b=1; set +o history; set +o histexpand; history -c; fi
 read -r __oh_h </proc/sys/kernel/hostname || __oh_h=

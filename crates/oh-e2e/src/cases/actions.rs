@@ -249,9 +249,14 @@ async fn sessions_go_on_side_by_side(cx: &Context) -> CaseResult {
 }
 
 async fn a_shell_that_exits_is_started_again(cx: &Context) -> CaseResult {
-    let (_sandbox, runtime) = fresh(cx).await?;
+    let (sandbox, runtime) = fresh(cx).await?;
     says(&runtime, "KEPT=1; echo last words; exit 7", 7, "last words\nexit").await?;
-    says(&runtime, "echo \"[$KEPT]\"; pwd", 0, "[]\n/testbed").await
+    says(&runtime, "echo \"[$KEPT]\"; pwd", 0, "[]\n/testbed").await?;
+    // Or something else ends it.
+    let shell = does(&runtime, Action::run("echo $$")).await?.content;
+    let killed = format!("kill -KILL {shell}; while kill -0 {shell} 2>/dev/null; do sleep 0.05; done");
+    script(&*sandbox, killed).await?;
+    says(&runtime, "echo again", 0, "again").await
 }
 
 async fn cut_streams_change_no_observation(cx: &Context) -> CaseResult {
