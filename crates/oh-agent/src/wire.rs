@@ -18,7 +18,9 @@ use crate::protocol::{self, KEPT, PREAMBLE, RECEIPT_EVERY};
 /// Frames of data waiting behind each other; few, so that a message never waits long and channels take turns.
 const BULK_QUEUE: usize = 4;
 /// Most bytes of data that are under way while other channels are at work.
-const KEPT_BESIDE: usize = 256 * 1024;
+const KEPT_BESIDE: usize = 128 * 1024;
+/// An end says what it has received after this many bytes while other channels are at work: the sender waits for it.
+const RECEIPT_BESIDE: u64 = 64 * 1024;
 /// For how long a channel is taken to be at work after it was.
 const BESIDE: Duration = Duration::from_millis(250);
 /// Data in frames of this size belong to a transfer that nobody waits for byte by byte.
@@ -308,6 +310,9 @@ impl Outgoing {
         let mut buffer = BytesMut::with_capacity(2 * WRITE_BATCH);
         loop {
             let mut over = false;
+            let room = self.kept_bytes < self.ahead();
+            // Held back for others only as long as they are at work.
+            let wait = self.beside.left().filter(|_| !room && self.kept_bytes < KEPT);
             tokio::select! {
                 biased;
                 Ok(()) = self.receipts.changed() => {
@@ -322,9 +327,8 @@ impl Outgoing {
                     }
                     None => over = true,
                 },
-                Some(bulk) = self.bulk.recv(), if self.kept_bytes < self.ahead() => {
-                    self.put_bulk(&mut buffer, bulk);
-                }
+                Some(bulk) = self.bulk.recv(), if room => self.put_bulk(&mut buffer, bulk),
+                () = async { tokio::time::sleep(wait.unwrap_or_default()).await }, if wait.is_some() => continue,
             }
             while buffer.len() < WRITE_BATCH || over {
                 if let Ok(message) = self.control.try_recv() {
@@ -424,6 +428,10 @@ pub(crate) struct Incoming {
     decoder: Decoder,
     received: u64,
     said: u64,
+    /// The channel whose data come in large frames.
+    bulky: u32,
+    /// When something came on another one.
+    beside: Beside,
 }
 
 impl Incoming {
@@ -434,10 +442,24 @@ impl Incoming {
 
     /// What to tell the other end to have received, when it is time to.
     pub(crate) fn receipt(&mut self) -> Option<u64> {
-        (self.received - self.said >= RECEIPT_EVERY).then(|| {
+        let every = if self.beside.left().is_some() { RECEIPT_BESIDE } else { RECEIPT_EVERY };
+        (self.received - self.said >= every).then(|| {
             self.said = self.received;
             self.received
         })
+    }
+
+    /// Notes what the sender has noted of this frame: see [`Outgoing::ahead`].
+    fn see(&mut self, frame: &Frame) {
+        match frame {
+            Frame::Data { channel, bytes, .. } if bytes.len() >= BULKY => self.bulky = *channel,
+            Frame::Data { channel, .. } | Frame::Message { channel, .. }
+                if *channel != 0 && *channel != self.bulky =>
+            {
+                self.beside.now();
+            }
+            _ => {}
+        }
     }
 
     /// The next frame; `None` at the end of the stream. May be dropped and called again, with another stream too.
@@ -447,6 +469,7 @@ impl Incoming {
     ) -> Result<Option<Frame>, ReadError> {
         loop {
             if let Some(frame) = self.decoder.next(&mut self.buffer).map_err(ReadError::Protocol)? {
+                self.see(&frame);
                 return Ok(Some(frame));
             }
             self.buffer.reserve(WRITE_BATCH);

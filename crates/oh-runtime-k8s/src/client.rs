@@ -12,7 +12,7 @@ use oh_runtime_api::{Error, ErrorKind, Outcome, Result};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::config::K8sConfig;
-use crate::error;
+use crate::{error, transport};
 
 /// How long the server may take to answer. Streams have no such limit, so kube itself has none.
 const ANSWER: Duration = Duration::from_secs(60);
@@ -44,7 +44,7 @@ impl Client {
     pub(crate) async fn connect(config: &K8sConfig) -> Result<Self> {
         let connection = config.connection().await?;
         let (address, namespace) = (connection.cluster_url.to_string(), connection.default_namespace.clone());
-        let kube = kube::Client::try_from(connection).map_err(|error| {
+        let kube = transport::client(connection).map_err(|error| {
             let message = format!("the connection to {address} cannot be set up: {error}");
             Error::new(ErrorKind::Config, "reach the Kubernetes cluster", message).caused_by(error)
         })?;

@@ -35,6 +35,7 @@ mod payload;
 mod pod;
 mod remove;
 mod stream;
+mod transport;
 mod watch;
 
 pub use backend::K8sBackend;

@@ -60,8 +60,21 @@ pub struct CopyOptions {
     pub limits: CopyLimits,
 }
 
-/// Gets the number of bytes so far.
-pub(crate) type Progress<'a> = &'a (dyn Fn(u64) + Send + Sync);
+/// How far a copy is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CopyProgress {
+    /// Bytes so far. Those of a tree count its names too.
+    pub bytes: u64,
+    /// Bytes in all, when it is a single file.
+    pub total: Option<u64>,
+}
+
+pub(crate) type Progress<'a> = &'a (dyn Fn(CopyProgress) + Send + Sync);
+
+/// Says the bytes so far of a file that has `total`, or of a tree.
+pub(crate) fn of(total: Option<u64>, progress: Progress<'_>) -> impl Fn(u64) + Send + Sync {
+    move |bytes| progress(CopyProgress { bytes: total.map_or(bytes, |total| bytes.min(total)), total })
+}
 
 pub(crate) async fn copy_to<S: Sandbox + ?Sized>(
     sandbox: &S,
@@ -100,7 +113,8 @@ pub(crate) async fn copy_to<S: Sandbox + ?Sized>(
     let name = PathBuf::from(name);
     let packing = spawn_blocking(move || pack(&source, name, &filter, writer));
     let (tar, taken) = counted(tar);
-    let unpacked = reporting(sandbox.unpack(folder, &options.owner, tar), taken, progress).await;
+    let total = metadata.is_file().then(|| metadata.len());
+    let unpacked = reporting(sandbox.unpack(folder, &options.owner, tar), taken, of(total, progress)).await;
     // What could not be read here is why the rest could not be unpacked there.
     let packed = packing.await.map_err(panicked).and_then(|packed| packed);
     match (packed, unpacked) {
@@ -151,7 +165,8 @@ pub(crate) async fn copy_from<S: Sandbox + ?Sized>(
     let (feeder, reader) = channel::reader();
     let limits = options.limits;
     let unpacking = spawn_blocking(move || unpack(reader, &name, &target, owner, limits));
-    let fed = feeder.feed(tar, progress).await;
+    let total = (entry.kind == EntryKind::File).then_some(entry.size);
+    let fed = feeder.feed(tar, &of(total, progress)).await;
     let unpacked = unpacking.await.map_err(panicked)?;
     // What broke the stream is why the rest could not be unpacked.
     fed.map_err(|error| failed(stream_error("copy", error)))?;
@@ -166,17 +181,17 @@ pub(crate) fn counted(data: impl AsyncRead + Send + 'static) -> (BoxRead, watch:
     (Box::pin(data), taken)
 }
 
-/// Waits for `work`, and calls `progress` with what was taken so far.
+/// Waits for `work`, and calls `seen` with the number of bytes taken so far.
 pub(crate) async fn reporting<T>(
     work: impl Future<Output = T>,
     mut taken: watch::Receiver<u64>,
-    progress: Progress<'_>,
+    seen: impl Fn(u64),
 ) -> T {
     let mut work = pin!(work);
     loop {
         tokio::select! {
             biased;
-            Ok(()) = taken.changed() => progress(*taken.borrow_and_update()),
+            Ok(()) = taken.changed() => seen(*taken.borrow_and_update()),
             done = &mut work => return done,
         }
     }

@@ -9,7 +9,7 @@ use oh_runtime_api::{CommandSpec, Error, ErrorKind, Outcome, Result, Sandbox, Wr
 use tokio::io::AsyncReadExt;
 
 use crate::capture::{Output, OutputLimit, capture};
-use crate::copy::{self, CopyOptions, CopyReport};
+use crate::copy::{self, CopyOptions, CopyProgress, CopyReport};
 
 /// Most bytes of a file that are taken into memory: how large it is says the sandbox.
 const MAX_READ: u64 = 256 << 20;
@@ -74,8 +74,8 @@ pub trait SandboxExt: Sandbox {
     ///
     /// A source that is a link is followed; links inside a tree are copied as links. Pipes, sockets and devices are
     /// left out, and folders on the way to `path` are made. Each file appears under its name when it is whole, and what a
-    /// copy of a file of 64 MiB or more got across before it broke off is not sent again by the next one. `progress` gets
-    /// the number of bytes so far.
+    /// copy of a file of 64 MiB or more got across before it broke off is not sent again by the next one. `progress` is
+    /// called again and again with how far it is.
     ///
     /// # Errors
     /// The `Transfer…` kinds; what was copied before stays.
@@ -83,7 +83,7 @@ pub trait SandboxExt: Sandbox {
         &self,
         host: &Path,
         path: &Path,
-        progress: &(dyn Fn(u64) + Send + Sync),
+        progress: &(dyn Fn(CopyProgress) + Send + Sync),
     ) -> Result<CopyReport> {
         copy::copy_to(self, host, path, &CopyOptions::default(), progress).await
     }
@@ -97,7 +97,7 @@ pub trait SandboxExt: Sandbox {
         host: &Path,
         path: &Path,
         options: &CopyOptions,
-        progress: &(dyn Fn(u64) + Send + Sync),
+        progress: &(dyn Fn(CopyProgress) + Send + Sync),
     ) -> Result<CopyReport> {
         copy::copy_to(self, host, path, options, progress).await
     }
@@ -107,7 +107,8 @@ pub trait SandboxExt: Sandbox {
     ///
     /// What arrives is taken for hostile: nothing is written outside the target or through a link, links may not lead
     /// out of the copied tree, only files, folders and symbolic links are accepted, permission bits lose setuid and
-    /// setgid, and folders can always be changed by their owner. `progress` gets the number of bytes so far.
+    /// setgid, and folders can always be changed by their owner. `progress` is called again and again with
+    /// how far it is.
     ///
     /// # Errors
     /// The `Transfer…` kinds, [`TransferUnsafe`](ErrorKind::TransferUnsafe) for what must not be unpacked; what was
@@ -116,7 +117,7 @@ pub trait SandboxExt: Sandbox {
         &self,
         path: &Path,
         host: &Path,
-        progress: &(dyn Fn(u64) + Send + Sync),
+        progress: &(dyn Fn(CopyProgress) + Send + Sync),
     ) -> Result<CopyReport> {
         copy::copy_from(self, path, host, &CopyOptions::default(), progress).await
     }
@@ -131,7 +132,7 @@ pub trait SandboxExt: Sandbox {
         path: &Path,
         host: &Path,
         options: &CopyOptions,
-        progress: &(dyn Fn(u64) + Send + Sync),
+        progress: &(dyn Fn(CopyProgress) + Send + Sync),
     ) -> Result<CopyReport> {
         copy::copy_from(self, path, host, options, progress).await
     }

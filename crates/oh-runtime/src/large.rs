@@ -2,7 +2,7 @@
 //! there when it is still the beginning of the file.
 
 use std::fs::{self, Permissions};
-use std::io::{self, Read, SeekFrom};
+use std::io::{self, Read, SeekFrom, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
@@ -10,20 +10,25 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::SystemTime;
 
+use bytes::{Bytes, BytesMut};
+use oh_agent::archive::Part;
 use oh_agent::digest;
 use oh_runtime_api::{Error, ErrorKind, FileEntry, Outcome, Owner, Result, Resume, Sandbox, WriteOptions};
 use sha2::{Digest, Sha256};
-use tokio::fs::{File, OpenOptions};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncSeekExt, AsyncWriteExt, ReadBuf, Take};
+use tokio::fs::File;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncSeekExt, ReadBuf, Take};
+use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
-use crate::copy::{CopyReport, MODE, Progress, counted, host_error, panicked, reporting};
+use crate::copy::{self, CopyReport, MODE, Progress, counted, host_error, panicked, reporting};
 use crate::ext::stream_error;
 
 /// Files from this size on are worth an effort when a copy breaks off.
 pub(crate) const LARGE_FILE: u64 = 64 << 20;
-/// Bytes written at once.
+/// Most bytes written at once.
 const PIECE: usize = 256 * 1024;
+/// Pieces that wait to be written.
+const PIECES: usize = 2;
 
 /// Copies a file of this machine to `target` in the sandbox.
 pub(crate) async fn write<S: Sandbox + ?Sized>(
@@ -65,7 +70,8 @@ pub(crate) async fn write<S: Sandbox + ?Sized>(
         resume: Some(resume),
     };
     let writing = sandbox.write_file(target, how, data);
-    reporting(writing, taken, &|bytes| progress(offset + bytes)).await?;
+    let seen = copy::of(Some(size), progress);
+    reporting(writing, taken, |bytes| seen(offset + bytes)).await?;
     Ok(CopyReport { entries: 1, bytes: size })
 }
 
@@ -93,40 +99,42 @@ pub(crate) async fn read<S: Sandbox + ?Sized>(
             offset = there.len();
         }
     }
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(false).mode(0o600);
-    let mut file = options.custom_flags(nix::libc::O_NOFOLLOW).open(&part).await.map_err(failed)?;
-    // Only where it changes something: ext4 writes a file out at once that was cut to nothing.
-    if file.metadata().await.map_err(failed)?.len() > offset {
-        file.set_len(offset).await.map_err(failed)?;
-    }
-    file.seek(SeekFrom::Start(offset)).await.map_err(failed)?;
     let mut data = sandbox.read_file(path, offset, Some(size - offset)).await?;
-    let mut piece = bytes::BytesMut::with_capacity(PIECE);
-    let mut written = offset;
+    let resuming = part.clone();
+    let resumed = spawn_blocking(move || Part::resume(&resuming, offset)).await.map_err(panicked)?;
+    let mut opened = resumed.map_err(failed)?;
+    let (pieces, mut arrived) = mpsc::channel::<Bytes>(PIECES);
+    let writing = spawn_blocking(move || {
+        while let Some(piece) = arrived.blocking_recv() {
+            opened.file.write_all(&piece)?;
+        }
+        Ok(opened)
+    });
+    let (seen, mut read) = (copy::of(Some(size), progress), offset);
     loop {
-        piece.clear();
+        let mut piece = BytesMut::with_capacity(PIECE);
         let broken = |error| stream_error("copy", error).outcome_is(Outcome::Unknown);
-        if data.read_buf(&mut piece).await.map_err(broken)? == 0 {
+        let count = data.read_buf(&mut piece).await.map_err(broken)?;
+        // Where writing failed, the thread says why.
+        if count == 0 || pieces.send(piece.freeze()).await.is_err() {
             break;
         }
-        file.write_all(&piece).await.map_err(failed)?;
-        written += piece.len() as u64;
-        progress(written);
+        read += count as u64;
+        seen(read);
     }
-    file.flush().await.map_err(failed)?;
-    if written != size {
+    drop(pieces);
+    let written = writing.await.map_err(panicked)?.map_err(failed)?;
+    if read != size {
         let message = format!("{} became shorter while it was read", path.display());
         return Err(Error::new(ErrorKind::TransferFailed, "copy", message).outcome_is(Outcome::Unknown));
     }
-    let file = file.into_std().await;
     let finished = || {
         if *owner == Owner::Same {
-            std::os::unix::fs::fchown(&file, Some(entry.uid), Some(entry.gid))?;
+            std::os::unix::fs::fchown(&written.file, Some(entry.uid), Some(entry.gid))?;
         }
-        file.set_permissions(Permissions::from_mode(entry.mode & MODE))?;
-        file.set_modified(entry.modified)?;
-        fs::rename(&part, target)
+        written.file.set_permissions(Permissions::from_mode(entry.mode & MODE))?;
+        written.file.set_modified(entry.modified)?;
+        written.finish(target)
     };
     finished().map_err(|error| host_error(target, error))?;
     Ok(CopyReport { entries: 1, bytes: size })

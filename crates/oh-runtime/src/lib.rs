@@ -51,7 +51,7 @@ pub use oh_runtime_api::*;
 
 pub use archive::CopyLimits;
 pub use capture::{Captured, Output, OutputLimit};
-pub use copy::{CopyOptions, CopyReport};
+pub use copy::{CopyOptions, CopyProgress, CopyReport};
 pub use ext::SandboxExt;
 pub use forward::forward;
 pub use runtime::{Defaults, Runtime};

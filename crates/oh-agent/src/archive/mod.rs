@@ -3,6 +3,7 @@
 
 mod filter;
 mod pack;
+mod part;
 mod unpack;
 
 use std::io;
@@ -12,6 +13,7 @@ use std::time::SystemTime;
 
 pub use filter::{BadPattern, Filter};
 pub use pack::pack;
+pub use part::Part;
 pub use unpack::{Limits, Owner, Target, unpack};
 
 /// Permission bits that are carried over: no setuid, no setgid.

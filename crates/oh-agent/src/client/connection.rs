@@ -192,10 +192,10 @@ impl Connection {
         Ok(Self { info, sender, shared, over, next_channel: AtomicU32::new(1), again })
     }
 
-    /// What names another transfer, and says whether it is compressed.
+    /// What names another transfer, and says whether it leaves this machine.
     pub(super) fn transfer(&self) -> Result<Transfer> {
-        let compress = self.again.as_ref().is_some_and(|again| again.remote());
-        Ok(Transfer { id: random()?, compress })
+        let remote = self.again.as_ref().is_some_and(|again| again.remote());
+        Ok(Transfer { id: random()?, remote })
     }
 
     /// Another session with the same agent.

@@ -85,7 +85,7 @@ async fn download(
     let transfer = connection.transfer()?;
     let (mut channel, streams) = connection.request(&operation, request(transfer))?;
     match channel.reply(&operation).await? {
-        FromAgent::Opened => Ok(verify::reader(channel, streams.output, transfer.id, operation)),
+        FromAgent::Opened => Ok(verify::reader(channel, streams.output, transfer, operation)),
         _ => Err(unexpected(&operation)),
     }
 }
@@ -166,11 +166,11 @@ async fn upload(
     let handle = Arc::clone(channel.handle());
     let (blocks, dealer) = lanes::dealer();
     let (mut blocks, dealer) = (Some(blocks), Arc::new(dealer));
-    let mut lanes = Lanes::new(&handle, transfer.id);
+    let mut lanes = Lanes::new(&handle, transfer);
     let (main, mut carriers) = (outlet.sender().clone(), JoinSet::new());
     let carrier = Arc::clone(&dealer);
     carriers.spawn(async move { carrier.carry(outlet).await });
-    let (mut packer, mut hasher) = (Packer::new(transfer.compress), Hasher::default());
+    let (mut packer, mut hasher) = (Packer::new(transfer.remote), Hasher::default());
     let (mut sealed, mut ended, mut kept) = (None, false, Vec::new());
     let mut reply = pin!(channel.reply(&operation));
     let reply = loop {

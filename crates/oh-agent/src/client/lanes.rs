@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::connection::{Connection, Handle, Input, unexpected};
 use crate::flow::Outlet;
-use crate::protocol::{FromAgent, Request};
+use crate::protocol::{FromAgent, Request, Transfer};
 
 /// How many there are beside the transfer's own channel.
 const LANES: usize = 2;
@@ -29,7 +29,7 @@ pub(super) struct Lane {
 /// The lanes of one transfer.
 pub(super) struct Lanes {
     connection: Arc<Connection>,
-    transfer: u128,
+    transfer: Transfer,
     moved: usize,
     /// Opens lanes; what it has not opened when it is dropped is not wanted any more.
     opening: JoinSet<()>,
@@ -39,7 +39,7 @@ pub(super) struct Lanes {
 }
 
 impl Lanes {
-    pub(super) fn new(handle: &Arc<Handle>, transfer: u128) -> Self {
+    pub(super) fn new(handle: &Arc<Handle>, transfer: Transfer) -> Self {
         let (sender, opened) = mpsc::channel(LANES);
         Self {
             connection: Arc::clone(handle.connection()),
@@ -56,12 +56,13 @@ impl Lanes {
     pub(super) fn moved(&mut self, bytes: usize) {
         let large = self.moved >= LARGE;
         self.moved = self.moved.saturating_add(bytes);
-        if large || self.moved < LARGE {
+        // Between processes of one machine a stream is as fast as several, which hold more.
+        if large || self.moved < LARGE || !self.transfer.remote {
             return;
         }
         for _ in 0..LANES {
             let (connection, sender) = (Arc::clone(&self.connection), self.sender.clone());
-            let transfer = self.transfer;
+            let transfer = self.transfer.id;
             self.opening.spawn(async move {
                 // It goes on without: what broke is noticed where it matters.
                 if let Ok(lane) = open(&connection, transfer).await {

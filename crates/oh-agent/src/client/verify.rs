@@ -14,7 +14,7 @@ use super::lanes::Lanes;
 use crate::digest::Hasher;
 use crate::lanes::{Merge, Stopped};
 use crate::protocol::block::Block;
-use crate::protocol::{FromAgent, Whole};
+use crate::protocol::{FromAgent, Transfer, Whole};
 
 /// Bytes that have to be those of which the agent says the digest. Errors wrap [`oh_runtime_api::Error`].
 struct Verified {
@@ -29,7 +29,7 @@ struct Verified {
     operation: String,
 }
 
-pub(super) fn reader(channel: Channel, input: Input, transfer: u128, operation: String) -> BoxRead {
+pub(super) fn reader(channel: Channel, input: Input, transfer: Transfer, operation: String) -> BoxRead {
     let lanes = Lanes::new(channel.handle(), transfer);
     Box::pin(Verified {
         merge: Merge::new(input),

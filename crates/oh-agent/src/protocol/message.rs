@@ -109,8 +109,8 @@ pub struct Whole {
 pub struct Transfer {
     /// How lanes name it: random, of the client's choice.
     pub id: u128,
-    /// Whether the agent compresses what it sends. The client does as it likes.
-    pub compress: bool,
+    /// Whether its streams leave the machine: then the agent compresses, as the client may too, and lanes are worth it.
+    pub remote: bool,
 }
 
 /// Which session a stream carries.

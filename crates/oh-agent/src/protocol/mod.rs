@@ -36,8 +36,8 @@ pub const VERSION: u16 = 6;
 pub const WINDOW: u64 = 4 * 1024 * 1024;
 /// Most bytes an end sends ahead of what the other has said to have received.
 pub const KEPT: usize = 8 * 1024 * 1024;
-/// An end says what it has received after this many bytes.
-pub const RECEIPT_EVERY: u64 = 128 * 1024;
+/// An end says what it has received after this many bytes at the latest.
+pub const RECEIPT_EVERY: u64 = 1024 * 1024;
 /// How long the agent waits for a client whose stream broke.
 pub const PARK: Duration = Duration::from_secs(5 * 60);
 /// Most channels a connection may have open.

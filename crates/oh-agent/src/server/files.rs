@@ -1,7 +1,7 @@
 //! Files and folders of the sandbox. The work is done on threads beside the agent's own.
 
 use std::ffi::OsStr;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -13,7 +13,7 @@ use super::agent::Agent;
 use super::connection::Channel;
 use super::transfer::{self, download, upload};
 use super::user;
-use crate::archive;
+use crate::archive::Part;
 use crate::digest;
 use crate::protocol::frame::MAX_PAYLOAD;
 use crate::protocol::{
@@ -102,36 +102,39 @@ pub(super) async fn write(
         }
         let folder = target.parent().ok_or_else(|| refused(&asked, "it is a folder"))?;
         let owner = owner.map(|name| user::find(&name)).transpose().map_err(|why| refused(&asked, &why))?;
-        let (temporary, file) = match &resume {
-            None => {
-                let path = folder.join(archive::temporary_name());
-                (path.clone(), OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path))
-            }
+        let part = match &resume {
+            None => Part::new(folder),
             Some(resume) => {
-                let path =
-                    folder.join(part_name(resume).ok_or_else(|| refused(&asked, "its key is no key"))?);
-                (path.clone(), reopen(&path, resume.offset))
+                let name = part_name(resume).ok_or_else(|| refused(&asked, "its key is no key"))?;
+                Part::resume(&folder.join(name), resume.offset)
             }
         };
-        let mut file = file.map_err(fail)?;
+        let mut part = part.map_err(fail)?;
+        let modified = mtime.and_then(time);
         source.begin();
-        let written = source.give_all(&mut file).and_then(|count| {
+        let written = source.give_all(&mut part.file).and_then(|count| {
             if let Some(owner) = owner {
-                std::os::unix::fs::fchown(&file, Some(owner.uid), Some(owner.gid))?;
+                std::os::unix::fs::fchown(&part.file, Some(owner.uid), Some(owner.gid))?;
             }
-            file.set_permissions(fs::Permissions::from_mode(mode & 0o7777))?;
+            part.file.set_permissions(fs::Permissions::from_mode(mode & 0o7777))?;
             // A time the file system cannot hold is no reason to go without the file.
-            let _ = mtime.and_then(time).map(|time| file.set_modified(time));
-            fs::rename(&temporary, &target)?;
+            let _ = modified.map(|time| part.file.set_modified(time));
             Ok(count)
         });
-        written.map_err(|error| {
-            // What broke off is kept for the next attempt; what is wrong is not.
-            if resume.is_none() || error.kind() == io::ErrorKind::InvalidData {
-                let _ = fs::remove_file(&temporary);
+        let count = match written {
+            Ok(count) => count,
+            Err(error) => {
+                // What broke off is kept for the next attempt; what is wrong, or was finished by another one, is not.
+                let now = fs::metadata(&target).and_then(|there| there.modified());
+                if error.kind() == io::ErrorKind::InvalidData || (modified.is_some() && now.ok() == modified)
+                {
+                    part.discard();
+                }
+                return Err(fail(error));
             }
-            failure(&asked, &error)
-        })
+        };
+        part.finish(&target).map_err(fail)?;
+        Ok(count)
     })
     .await;
 }
@@ -143,23 +146,6 @@ fn time((seconds, nanos): (u64, u32)) -> Option<SystemTime> {
 fn part_name(resume: &WireResume) -> Option<String> {
     let digits = resume.key.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     (digits && (1..=64).contains(&resume.key.len())).then(|| format!(".oh-{}.part", resume.key))
-}
-
-/// What an earlier attempt left, cut where the next one goes on.
-fn reopen(path: &Path, offset: u64) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(false).mode(0o600).custom_flags(nix::libc::O_NOFOLLOW);
-    let mut file = options.open(path)?;
-    let metadata = file.metadata()?;
-    if !metadata.is_file() || metadata.len() < offset {
-        return Err(io::Error::other("what was there of it is gone"));
-    }
-    // Only where it changes something: ext4 writes a file out at once that was cut to nothing.
-    if metadata.len() > offset {
-        file.set_len(offset)?;
-    }
-    file.seek(SeekFrom::End(0))?;
-    Ok(file)
 }
 
 /// Says what a path is.

@@ -170,7 +170,7 @@ pub(super) async fn download(
     let mut sink = Sink {
         replies: replies.clone(),
         blocks,
-        packer: Packer::new(transfer.compress),
+        packer: Packer::new(transfer.remote),
         hasher: Hasher::default(),
     };
     let producer = tokio::task::spawn_blocking(move || {

@@ -119,7 +119,7 @@ proptest! {
         all in said(),
         lives in prop::collection::vec((1..200_000usize, 0..100_000usize), 0..30),
     ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let (messages, data) = runtime.block_on(over_breaking_streams(&all, &lives));
         let sent = |length: fn(&Said) -> Option<usize>| all.iter().filter_map(length).collect::<Vec<_>>();
         prop_assert_eq!(messages, sent(|said| if let Said::Message(length) = said { Some(*length) } else { None }));
@@ -171,4 +171,19 @@ async fn what_no_stream_took_is_unsent() {
     let channels: Vec<u32> = outgoing.unsent().into_iter().map(|(channel, _)| channel).collect();
     assert_eq!(channels, [2, 3]);
     assert!(sender.message(4, &4u8).is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_held_back_for_others_goes_on_without_them() {
+    let (sender, mut outgoing, _receipts) = outgoing();
+    let writing = tokio::spawn(async move { outgoing.write_to(tokio::io::sink(), None).await });
+    sender.message(1, &()).unwrap();
+    let started = Instant::now();
+    // The other end says nothing meanwhile.
+    for _ in 0..4 * KEPT_BESIDE / BULKY {
+        sender.data(2, 1, Bytes::from(vec![0; BULKY])).await.unwrap();
+    }
+    let waited = started.elapsed();
+    assert!(waited >= BESIDE && waited < 2 * BESIDE, "{waited:?}");
+    writing.abort();
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::Context;
 use crate::args::{self, Place};
 use crate::failure::{Failure, Result};
-use crate::output::bytes_bar;
+use crate::output::{bytes_bar, show};
 use crate::{exit_code, relay};
 
 /// Permission bits of a file made from standard input.
@@ -137,7 +137,7 @@ impl Plan {
             Way::ToStdout => ProgressBar::hidden(),
             _ => bytes_bar(context.ui, format!("copying {}", self.path.display())),
         };
-        let progress = |bytes| bar.set_position(bytes);
+        let progress = |progress| show(&bar, progress);
         Ok(match &self.way {
             Way::FromHost(from) => {
                 sandbox.copy_to_with(from, &self.path, &self.options, &progress).await?.into()

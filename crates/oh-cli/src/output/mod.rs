@@ -15,7 +15,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
 pub(crate) use log::start_log;
-pub(crate) use progress::{bars, bytes_bar, counting_bar, spinner};
+pub(crate) use progress::{bars, bytes_bar, counting_bar, show, spinner};
 pub(crate) use table::{cell, table};
 
 use crate::failure::{Failure, Result};

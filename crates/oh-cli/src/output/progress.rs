@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressFinish, ProgressStyle};
+use oh_runtime::CopyProgress;
 
 use super::Ui;
 
@@ -20,9 +21,20 @@ pub(crate) fn spinner(ui: Ui, text: String) -> ProgressBar {
     add(ui, ProgressBar::new_spinner(), "{spinner} {wide_msg}").with_message(text)
 }
 
-/// Shows bytes that go by, of an unknown total, until it is dropped.
+/// Shows bytes that go by, until it is dropped; their total as soon as [`show`] knows it.
 pub(crate) fn bytes_bar(ui: Ui, text: String) -> ProgressBar {
-    add(ui, ProgressBar::new_spinner(), "{spinner} {msg}  {bytes} ({bytes_per_sec})").with_message(text)
+    add(ui, ProgressBar::no_length(), "{spinner} {msg}  {bytes} ({bytes_per_sec})").with_message(text)
+}
+
+/// Shows how far a copy is.
+pub(crate) fn show(bar: &ProgressBar, progress: CopyProgress) {
+    if let Some(total) = progress.total
+        && bar.length().is_none()
+    {
+        bar.set_length(total);
+        style(bar, "{msg}  {bar:30} {bytes}/{total_bytes} ({bytes_per_sec}, {eta} left)");
+    }
+    bar.set_position(progress.bytes);
 }
 
 /// Shows how many are done, until it is dropped; the prefix stands behind the bar, the message below it.
@@ -35,10 +47,14 @@ fn add(ui: Ui, bar: ProgressBar, template: &str) -> ProgressBar {
         return ProgressBar::hidden();
     }
     let bar = bars().add(bar.with_finish(ProgressFinish::AndClear));
+    style(&bar, template);
+    bar.enable_steady_tick(TICK);
+    bar
+}
+
+fn style(bar: &ProgressBar, template: &str) {
     // The templates are constants of this file, so the default style never shows.
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }
-    bar.enable_steady_tick(TICK);
-    bar
 }

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use oh_runtime::{
-    CommandSpec, CopyOptions, EntryKind, ErrorKind, Owner, Resume, Sandbox, SandboxExt, Selection,
-    WriteOptions,
+    CommandSpec, CopyOptions, CopyProgress, EntryKind, ErrorKind, Owner, Resume, Sandbox, SandboxExt,
+    Selection, WriteOptions,
 };
 use tokio::io::AsyncWriteExt;
 
@@ -27,6 +27,7 @@ pub(super) fn cases() -> Vec<Case> {
         case!(a_write_that_is_given_up_leaves_nothing),
         case!(a_write_goes_on_where_it_broke_off),
         case!(a_large_file_goes_on_where_it_broke_off).seconds(180),
+        case!(a_large_file_is_copied_twice_at_once).seconds(180),
         case!(patterns_choose_what_is_copied),
         case!(a_copy_belongs_to_whom_one_says),
         case!(a_broken_copy_leaves_no_half_file),
@@ -183,8 +184,8 @@ async fn a_write_goes_on_where_it_broke_off(cx: &Context) -> CaseResult {
 /// Drops a copy when it has got some way, does it again, and says where the second one began.
 async fn interrupted(sandbox: &dyn Sandbox, here: &Path, inside: &Path, into: bool) -> CaseResult<u64> {
     let reached = tokio::sync::Notify::new();
-    let progress = |bytes| {
-        if bytes > 24 << 20 {
+    let progress = |progress: CopyProgress| {
+        if progress.bytes > 24 << 20 {
             reached.notify_one();
         }
     };
@@ -195,8 +196,8 @@ async fn interrupted(sandbox: &dyn Sandbox, here: &Path, inside: &Path, into: bo
         () = reached.notified() => {}
     }
     let first = AtomicU64::new(u64::MAX);
-    let progress = |bytes| {
-        first.fetch_min(bytes, Ordering::Relaxed);
+    let progress = |progress: CopyProgress| {
+        first.fetch_min(progress.bytes, Ordering::Relaxed);
     };
     equal("bytes", &copied(sandbox, here, inside, into, &progress).await?.bytes, &(LARGE as u64))?;
     Ok(first.load(Ordering::Relaxed))
@@ -207,7 +208,7 @@ async fn copied(
     here: &Path,
     inside: &Path,
     into: bool,
-    progress: &(dyn Fn(u64) + Send + Sync),
+    progress: &(dyn Fn(CopyProgress) + Send + Sync),
 ) -> oh_runtime::Result<oh_runtime::CopyReport> {
     if into {
         sandbox.copy_to(here, inside, progress).await
@@ -232,6 +233,22 @@ async fn a_large_file_goes_on_where_it_broke_off(cx: &Context) -> CaseResult {
     check(began > 8 << 20, format!("the second attempt out of the sandbox began at {began}"))?;
     check(fs::read(&back)? == bytes, "what came back is something else")?;
     equal("the time", &fs::metadata(&back)?.modified()?, &fs::metadata(&source)?.modified()?)?;
+    equal("files here", &fs::read_dir(host.path())?.count(), &2)
+}
+
+async fn a_large_file_is_copied_twice_at_once(cx: &Context) -> CaseResult {
+    let (sandbox, folder) = cx.place().await?;
+    let host = host()?;
+    let (source, inside, back) = (host.path().join("source"), folder.join("file"), host.path().join("back"));
+    let bytes = noise(34, LARGE);
+    fs::write(&source, &bytes)?;
+    for (here, into) in [(&source, true), (&back, false)] {
+        let copy = || copied(&*sandbox, here, &inside, into, &|_| ());
+        let (one, other) = tokio::join!(copy(), copy());
+        equal("bytes", &[one?.bytes, other?.bytes], &[LARGE as u64; 2])?;
+    }
+    check(fs::read(&back)? == bytes, "what came back is something else")?;
+    equal("what is inside", &names(&*sandbox, &folder).await?, &vec![OsString::from("file")])?;
     equal("files here", &fs::read_dir(host.path())?.count(), &2)
 }
 

@@ -16,8 +16,8 @@ const SMALL: u64 = 16 * 1024;
 const SOURCES: [&str; 8] = ["rs", "c", "h", "py", "js", "md", "toml", "txt"];
 
 /// Bytes nobody can compress.
-pub(crate) fn random(path: &Path) -> Outcome {
-    io::copy(&mut File::open("/dev/urandom")?.take(BYTES), &mut File::create(path)?)?;
+pub(crate) fn random(path: &Path, bytes: u64) -> Outcome {
+    io::copy(&mut File::open("/dev/urandom")?.take(bytes), &mut File::create(path)?)?;
     Ok(())
 }
 

@@ -32,7 +32,7 @@ struct Subject<'a> {
 pub(crate) async fn measure(bed: &Bed, table: &mut Table) -> Outcome {
     let folder = tempfile::tempdir()?;
     let [random, text, tree] = ["random", "text", "tree"].map(|name| folder.path().join(name));
-    copied::random(&random)?;
+    copied::random(&random, BYTES)?;
     copied::text(&text)?;
     let tree_bytes = copied::tree(&tree)?;
     let subjects = [

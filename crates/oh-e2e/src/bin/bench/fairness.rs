@@ -6,7 +6,7 @@ use std::time::Duration;
 use oh_runtime::{Sandbox, SandboxExt};
 
 use crate::Outcome;
-use crate::copied;
+use crate::copied::{self, BYTES};
 use crate::executing;
 use crate::peer::Engine;
 use crate::table::{Row, Table, Times};
@@ -20,7 +20,7 @@ const INSIDE: &str = "/testbed/bench-fairness";
 pub(crate) async fn measure(engine: Engine, sandbox: &dyn Sandbox, table: &mut Table) -> Outcome {
     let folder = tempfile::tempdir()?;
     let (source, target) = (folder.path().join("in"), folder.path().join("out"));
-    copied::random(&source)?;
+    copied::random(&source, BYTES)?;
     for into in [true, false] {
         let mut idle = idle(sandbox).await?;
         let mut busy = Times::default();

@@ -9,6 +9,7 @@ mod delivering;
 mod executing;
 mod fairness;
 mod floor;
+mod holding;
 mod memory;
 mod peer;
 mod python;
@@ -116,6 +117,9 @@ async fn measure(
         }
         if wanted("copy") {
             copying::measure(&bed, table).await?;
+        }
+        if wanted("memory") {
+            holding::measure(&bed, table).await?;
         }
         Ok(())
     };
