@@ -29,6 +29,7 @@ pub(super) fn cases() -> Vec<Case> {
         case!(what_a_command_prints_is_no_end),
         case!(start_up_files_and_prompts_do_not_confuse),
         case!(an_image_with_only_sh_will_do).needs(&[OWN_ROOT]),
+        case!(floods_and_long_commands_are_no_trouble),
         case!(a_session_is_any_users),
         case!(sessions_go_on_side_by_side),
         case!(a_shell_that_exits_is_started_again),
@@ -215,6 +216,21 @@ async fn an_image_with_only_sh_will_do(cx: &Context) -> CaseResult {
     equal("interrupted", &does(&runtime, Action::input("C-c")).await?.metadata.exit_code, &130)?;
     let python = runtime.run_json(&json!({ "action": "run_ipython", "args": { "code": "1" } })).await?;
     equal("python", &python["extras"]["error_id"], &json!(oh_actions::BAD_ACTION))?;
+    says(&runtime, "echo fine", 0, "fine").await
+}
+
+async fn floods_and_long_commands_are_no_trouble(cx: &Context) -> CaseResult {
+    let (_sandbox, runtime) = fresh(cx).await?;
+    let flood = does(&runtime, Action::run("yes 0123456789 | head -c 30000000; printf '\\033]'; head -c 3000000 /dev/zero | tr '\\0' x; printf '\\007'")).await?;
+    equal("exit code", &flood.metadata.exit_code, &0)?;
+    check(
+        flood.metadata.prefix.starts_with("[Previous command outputs are truncated."),
+        flood.metadata.prefix,
+    )?;
+    check(flood.content.chars().count() < 30_100, format!("it has {} bytes", flood.content.len()))?;
+    let word = "x".repeat(200_000);
+    let long = format!("word='{word}'; echo ${{#word}}");
+    says(&runtime, &long, 0, "200000").await?;
     says(&runtime, "echo fine", 0, "fine").await
 }
 
