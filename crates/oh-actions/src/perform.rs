@@ -81,6 +81,9 @@ impl ActionRuntime {
         let limit = limit.unwrap_or(&self.options.timeout);
         let cwd = self.cwd(session).await?;
         let mut python = self.python.lock().await;
+        if let Some(busy) = python.take_if(|python| python.is_busy()) {
+            busy.close().await?;
+        }
         let interpreter = match &mut *python {
             Some(interpreter) => interpreter,
             None => match Interpreter::start(&**self.sandbox()?, self.options.user.as_deref()).await {

@@ -1,5 +1,6 @@
 //! What the editor shows of a file or folder.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use oh_runtime::EntryKind;
@@ -113,12 +114,13 @@ async fn folder(files: Files<'_>, path: &Path) -> Outcome<String> {
         }
     }
     all.sort_unstable();
+    let folders: BTreeSet<&str> = all.iter().filter(|(_, is)| *is).map(|(name, _)| name.as_str()).collect();
     let listing: String = all.iter().map(|(name, _)| format!("{name}\n")).collect();
     let listing = clipped(&listing, FOLDER_CLIPPED);
     let shown: Vec<String> = listing
         .trim()
         .split('\n')
-        .map(|line| if all.contains(&(line.to_owned(), true)) { format!("{line}/") } else { line.to_owned() })
+        .map(|line| if folders.contains(line) { format!("{line}/") } else { line.to_owned() })
         .collect();
     let mut view = format!(
         "Here's the files and directories up to 2 levels deep in {name}, excluding hidden items:\n{}",

@@ -29,6 +29,7 @@ pub(crate) struct Interpreter {
     /// Its executable.
     pub(crate) path: String,
     cwd: String,
+    busy: bool,
 }
 
 impl std::fmt::Debug for Interpreter {
@@ -75,7 +76,7 @@ impl Interpreter {
         let stdin = process.stdin.take().ok_or_else(missing)?;
         let answers = Box::pin(BufReader::new(process.stdout.take().ok_or_else(missing)?));
         process.stderr = None;
-        let mut new = Self { process, stdin, answers, path: String::new(), cwd: String::new() };
+        let mut new = Self { process, stdin, answers, path: String::new(), cwd: String::new(), busy: false };
         match timeout(START_LIMIT, new.answer()).await {
             Ok(Ok(Some(Answer::Python(path)))) => new.path = path,
             Ok(Err(error)) => return Err(error),
@@ -83,6 +84,11 @@ impl Interpreter {
             Err(_) => return Err(Error::new(ErrorKind::Deadline, "start python3", "it does not answer")),
         }
         Ok(new)
+    }
+
+    /// Whether it is amid a cell that nobody waits for any more.
+    pub(crate) const fn is_busy(&self) -> bool {
+        self.busy
     }
 
     /// Runs code in `cwd`, the variables of `env` added to its environment.
@@ -101,6 +107,7 @@ impl Interpreter {
         let mut request = serde_json::to_vec(&Request { code, cwd: moved, env })
             .map_err(|error| Error::new(ErrorKind::Internal, "run a cell", error.to_string()))?;
         request.push(b'\n');
+        self.busy = true;
         if self.stdin.write_all(&request).await.is_err() || self.stdin.flush().await.is_err() {
             return Ok(Cell::Gone(String::new()));
         }
@@ -110,7 +117,7 @@ impl Interpreter {
         let deadline =
             seconds.and_then(|limit| now.checked_add(limit)).unwrap_or(now + Duration::from_secs(1 << 30));
         let mut output = String::new();
-        match timeout_at(deadline, self.collect(&mut output)).await {
+        let cell = match timeout_at(deadline, self.collect(&mut output)).await {
             Ok(done) => Ok(if done? { Cell::Done(output) } else { Cell::Gone(output) }),
             Err(_) => {
                 self.process.signal(SIGINT).await?;
@@ -122,7 +129,9 @@ impl Interpreter {
                     }
                 }
             }
-        }
+        };
+        self.busy = false;
+        cell
     }
 
     /// Takes output until the cell is done; false when the interpreter ended instead.

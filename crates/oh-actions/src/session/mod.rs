@@ -30,6 +30,9 @@ use terminal::Terminal;
 /// How long a shell may take to start, its user's start-up files included.
 const START_LIMIT: Duration = Duration::from_secs(60);
 
+/// How long it may take until it is known that a shell ended which takes no more input.
+const EXIT_LIMIT: Duration = Duration::from_secs(5);
+
 /// Which shell.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionSpec {
@@ -122,7 +125,7 @@ impl Session {
         let SessionHandle { spec, command, offset, state, cwd } = handle;
         let terminal = Terminal::attach(sandbox, command, offset).await?;
         if let State::Running { nonce, .. } = &state {
-            terminal.screen().expect(nonce.clone());
+            terminal.screen().expect(nonce.clone(), true);
         }
         // What was shown before is not known any more.
         let state = match state {
@@ -211,11 +214,12 @@ impl Session {
             (State::Running { .. }, Some(key)) => self.terminal.write(&[key]).await?,
             (State::Running { .. }, None) => self.terminal.write(format!("{command}\r").as_bytes()).await?,
             (State::Ready, _) => {
-                // Something else may have ended it.
-                if let Some(Ok(_)) = self.terminal.ended() {
+                if let Err(error) = self.start(command, key).await {
+                    // Something else than a command may have ended the shell.
+                    let Some(Ok(_)) = self.terminal.over(EXIT_LIMIT).await else { return Err(error) };
                     self.terminal = self.restarted(sandbox).await?;
+                    self.start(command, key).await?;
                 }
-                self.start(command, key).await?;
             }
         }
         self.ended(sandbox, command, key, before, hard, action.blocking, limit).await
@@ -234,7 +238,7 @@ impl Session {
 
     async fn send(&mut self, command: &str) -> Result<()> {
         let nonce = shell::nonce()?;
-        self.terminal.screen().expect(nonce.clone());
+        self.terminal.screen().expect(nonce.clone(), false);
         let mut typed = shell::typed(command, &nonce);
         if split::is_open(command) {
             // bash shows no prompt where an eval ended in a quote, until another line comes.
@@ -280,7 +284,14 @@ impl Session {
             }
             Wait::Over(Ok(end)) => {
                 let (shown, seen) = (self.terminal.screen().shown(), self.seen());
+                let begun = self.terminal.screen().has_begun();
                 self.terminal = self.restarted(sandbox).await?;
+                if !begun {
+                    // Something else ended it before.
+                    self.start(command, key).await?;
+                    let again = self.ended(sandbox, command, key, before, hard, blocking, limit);
+                    return Box::pin(again).await;
+                }
                 notes::shell_exited(&shown, seen.as_deref(), command, end)
             }
             Wait::Over(over) => return Err(self.exited(over)),

@@ -62,11 +62,17 @@ impl Screen {
         self.parser.advance(&mut self.grid, bytes);
     }
 
-    /// Waits for the end of the command of this nonce. What is on the screen was printed by what runs in the
-    /// background, and stays.
-    pub(super) fn expect(&mut self, nonce: String) {
+    /// Waits for the end of the command of this nonce, which may have begun. What is on the screen was printed by what runs
+    /// in the background, and stays.
+    pub(super) fn expect(&mut self, nonce: String, begun: bool) {
         self.grid.ended = None;
         self.grid.nonce = Some(nonce);
+        self.grid.begun = begun;
+    }
+
+    /// Whether the shell has read the expected command.
+    pub(super) const fn has_begun(&self) -> bool {
+        self.grid.begun
     }
 
     /// How the expected command ended, once.
@@ -111,6 +117,7 @@ struct Grid {
     behind: Option<Box<Behind>>,
     truncated: bool,
     nonce: Option<String>,
+    begun: bool,
     ended: Option<Ended>,
 }
 
@@ -126,6 +133,7 @@ impl Default for Grid {
             behind: None,
             truncated: false,
             nonce: None,
+            begun: false,
             ended: None,
         }
     }
@@ -147,7 +155,7 @@ impl Grid {
 
     fn clear(&mut self) {
         let (nonce, ended) = (self.nonce.take(), self.ended.take());
-        *self = Self { nonce, ended, ..Self::default() };
+        *self = Self { nonce, begun: self.begun, ended, ..Self::default() };
     }
 
     /// The row of the cursor, which is made when it is not there.
@@ -338,7 +346,11 @@ impl Perform for Grid {
     fn osc_dispatch(&mut self, params: &[&[u8]], _bell_terminated: bool) {
         let Some(nonce) = &self.nonce else { return };
         match params {
-            [NAME, said] if *said == nonce.as_bytes() => self.clear(),
+            [NAME, said] if *said == nonce.as_bytes() => self.begun = true,
+            [NAME, said, b"echo"] if *said == nonce.as_bytes() => {
+                self.begun = true;
+                self.clear();
+            }
             [NAME, said, code, pid, user, host, python, folder @ ..] if *said == nonce.as_bytes() => {
                 let field = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
                 // A folder may have a semicolon in its name.
@@ -415,7 +427,7 @@ mod tests {
     #[test]
     fn old_rows_are_dropped_as_tmux_drops_them() {
         let mut screen = Screen::default();
-        screen.expect("n".to_owned());
+        screen.expect("n".to_owned(), false);
         (1..=12_000).for_each(|number| screen.feed(format!("{number}\r\n").as_bytes()));
         screen.feed(b"\x1b]oh;n;0;;u;h;;/\x07");
         let Shown { text, truncated } = screen.take_ended().unwrap().shown;
@@ -425,9 +437,13 @@ mod tests {
     #[test]
     fn only_the_expected_end_counts() {
         let mut screen = Screen::default();
-        screen.expect("n1".to_owned());
+        screen.expect("n1".to_owned(), false);
         screen.feed(b"\x1b]oh;n0;0;;u;h;;/\x07oh;n1;0;;u;h;;/\r\n\x1b]oh;n1;7\x07");
         assert!(!screen.has_ended());
+        screen.feed(b"\x1b]oh;n0\x07");
+        assert!(!screen.has_begun());
+        screen.feed(b"\x1b]oh;n1\x07");
+        assert!(screen.has_begun());
         screen.feed(b"out\r\n\x1b]oh;n1;7;42;u;h;/bin/python;/a;b\x07after");
         let Ended { shown, fields } = screen.take_ended().unwrap();
         assert_eq!(shown.text, "oh;n1;0;;u;h;;/\nout");

@@ -14,9 +14,10 @@ __oh_r() {
   while IFS= read -r __oh_l && [ -n "$__oh_l" ]; do __oh_c=$__oh_c$__oh_l; done
   if [ -n "$__oh_b" ]; then printf -v __oh_c %b "$__oh_c"; history -s -- "$__oh_c"
   else __oh_c=$(printf '%b.' "$__oh_c"); __oh_c=${__oh_c%.}; fi
-  # Without stty the terminal goes on echoing what is typed: it has to be forgotten. Waiting for a program of its own,
-  # bash would say here which jobs are done.
-  if [ -n "$__oh_t" ]; then : "$(stty echo)"; else printf '\033]oh;%s\007' "$1" >/dev/tty; fi
+  # Says that the command was read: what ends the shell before that has not run it. Without stty the terminal goes on
+  # echoing what is typed, which has to be forgotten. Waiting for a program of its own, bash would say here which jobs are done.
+  if [ -n "$__oh_t" ]; then : "$(stty echo)"; __oh_l=; else __oh_l=';echo'; fi
+  printf '\033]oh;%s%s\007' "$1" "$__oh_l" >/dev/tty
   __oh_n=$1
   return "$__oh_s"
 } 2>/dev/null

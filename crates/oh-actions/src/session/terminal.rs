@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use oh_runtime::{
     BoxWrite, CommandId, CommandSpec, End, Error, ErrorKind, Offsets, Outcome, Process, Result, Sandbox,
@@ -9,6 +10,7 @@ use oh_runtime::{
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Notify, watch};
+use tokio::time::timeout;
 
 use super::screen::{HEIGHT, Screen, WIDTH};
 
@@ -51,16 +53,16 @@ impl Terminal {
         let size = TerminalSize { rows: HEIGHT, columns: WIDTH };
         // What OpenHands' terminal is called.
         let process = sandbox.start(spec.env("TERM", "screen").terminal(size).stdin()).await?;
-        Self::over(process, 0)
+        Self::of(process, 0)
     }
 
     /// Goes on with one that another process started, from what that has read.
     pub(super) async fn attach(sandbox: &dyn Sandbox, id: CommandId, offset: u64) -> Result<Self> {
         let attached = sandbox.attach(id, Offsets { stdout: offset, stderr: 0 }).await?;
-        Self::over(attached.process, attached.from.stdout)
+        Self::of(attached.process, attached.from.stdout)
     }
 
-    fn over(mut process: Process, offset: u64) -> Result<Self> {
+    fn of(mut process: Process, offset: u64) -> Result<Self> {
         let missing = || Error::new(ErrorKind::Protocol, "open a terminal", "the agent gave no streams");
         let stdin = Input(process.stdin.take().ok_or_else(missing)?);
         let mut stdout = process.stdout.take().ok_or_else(missing)?;
@@ -123,6 +125,19 @@ impl Terminal {
         lock(&self.shared.over).clone()
     }
 
+    /// Waits for the end of the shell, at most so long.
+    pub(super) async fn over(&mut self, limit: Duration) -> Option<Over> {
+        let over = async {
+            loop {
+                if let Some(over) = self.ended() {
+                    return over;
+                }
+                self.changed().await;
+            }
+        };
+        timeout(limit, over).await.ok()
+    }
+
     /// Waits until something was printed since the last call, or the shell has ended.
     pub(super) async fn changed(&mut self) {
         if self.news.changed().await.is_err() {
@@ -133,6 +148,9 @@ impl Terminal {
 
     /// Types something.
     pub(super) async fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        if let Some(Ok(end)) = self.ended() {
+            return Err(Error::new(ErrorKind::Ended, "use a session's terminal", format!("its shell {end}")));
+        }
         let written = async {
             self.stdin.0.write_all(bytes).await?;
             self.stdin.0.flush().await

@@ -11,6 +11,7 @@ use oh_actions::{
 };
 use oh_runtime::{ErrorKind, Sandbox, SandboxSpec};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use super::resume::{cut, often_cut};
 use crate::case::{Case, OWN_ROOT, case};
@@ -37,6 +38,7 @@ pub(super) fn cases() -> Vec<Case> {
         case!(another_process_goes_on_with_a_session),
         case!(python_goes_on_between_cells),
         case!(python_is_interrupted_and_may_end),
+        case!(an_observation_nobody_waits_for_does_no_harm),
         case!(files_go_through_zip),
         case!(a_runtime_sets_up_and_removes_its_sandbox),
         case!(a_sandbox_that_is_gone_is_no_observation),
@@ -278,7 +280,10 @@ async fn a_shell_that_exits_is_started_again(cx: &Context) -> CaseResult {
 async fn cut_streams_change_no_observation(cx: &Context) -> CaseResult {
     let whole = cx.fresh().await?;
     let (sandbox, cutting) = cut(cx, &*whole, 6_000, 7).await?;
-    let runtime = runtime_over(&sandbox).await?;
+    // While a stream is away, a command seems to say nothing.
+    let patient = RuntimeOptions { no_change_timeout: Duration::from_secs(60), ..options("/testbed") };
+    let runtime = ActionRuntime::over(sandbox, patient);
+    runtime.connect().await?;
     for number in 0..30 {
         let command = format!(
             "COUNT=$((COUNT + 1)); echo $COUNT >> ran; seq {number} 400 | tail -n 3; (exit {number})"
@@ -364,6 +369,21 @@ async fn python_is_interrupted_and_may_end(cx: &Context) -> CaseResult {
     let gone = cell(&runtime, "print('last', flush=True); import os; os._exit(3)").await?;
     check(gone.contains("The interpreter ended"), format!("it says {gone:?}"))?;
     equal("a new one", &cell(&runtime, "'x' in globals()").await?.as_str(), &"False")
+}
+
+async fn an_observation_nobody_waits_for_does_no_harm(cx: &Context) -> CaseResult {
+    let (_sandbox, runtime) = fresh(cx).await?;
+    let impatient = Duration::from_millis(500);
+    let run = Action::run("echo begun; sleep 100").timeout(50);
+    check(timeout(impatient, runtime.run_action(&run)).await.is_err(), "it came back")?;
+    let refused = does(&runtime, Action::run("echo next")).await?;
+    check(refused.metadata.suffix.contains("is NOT executed"), format!("it says {refused:?}"))?;
+    equal("interrupted", &does(&runtime, Action::input("C-c")).await?.metadata.exit_code, &130)?;
+    cell(&runtime, "x = 1").await?;
+    let slow =
+        json!({ "action": "run_ipython", "args": { "code": "print('late'); import time; time.sleep(100)" } });
+    check(timeout(impatient, runtime.run_json(&slow)).await.is_err(), "it came back")?;
+    equal("a new interpreter", &cell(&runtime, "'x' in globals()").await?.as_str(), &"False")
 }
 
 async fn files_go_through_zip(cx: &Context) -> CaseResult {
