@@ -5,7 +5,7 @@
 use std::error::Error;
 
 use oh_actions::{Action, ActionRuntime, Observation, RuntimeOptions, RuntimeStatus, StatusCallback};
-use oh_runtime::oh_config::{self, Overrides};
+use oh_runtime::oh_config::Config;
 use oh_runtime::{Runtime, SandboxName};
 use serde_json::{Value, json};
 
@@ -73,7 +73,7 @@ async fn steps(sandbox: &ActionRuntime) -> Result<String, Box<dyn Error>> {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let runtime = Runtime::open(&oh_config::load(Overrides::new())?).await?;
+    let runtime = Runtime::open(&Config::load()?).await?;
     let patch = mend(&runtime, SandboxName::new("agent-loop")?).await?;
     println!("=== the patch\n{patch}");
     Ok(())

@@ -6,7 +6,7 @@ use std::error::Error;
 
 use futures::{StreamExt, stream};
 use oh_actions::{Action, ActionRuntime, Observation, RuntimeOptions};
-use oh_runtime::oh_config::{self, Overrides};
+use oh_runtime::oh_config::Config;
 use oh_runtime::{Runtime, SandboxName};
 
 const IMAGE: &str = "oh-test:1";
@@ -49,7 +49,7 @@ async fn commands(sandbox: &ActionRuntime) -> Result<String, Box<dyn Error>> {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let runtime = Runtime::open(&oh_config::load(Overrides::new())?).await?;
+    let runtime = Runtime::open(&Config::load()?).await?;
     for (number, outcome) in batch(&runtime, "batch", 8).await.into_iter().enumerate() {
         match outcome {
             Ok(output) => println!("{number}: {output}"),

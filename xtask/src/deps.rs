@@ -7,7 +7,7 @@
 /// evaluation and the actions see the facade and never a backend; the command line is on top; xtask drives binaries and knows nothing.
 pub(crate) const DIRECTION: &[(&str, &[&str])] = &[
     ("oh-runtime-api", &[]),
-    ("oh-config", &["oh-runtime-api"]),
+    ("oh-config", &["oh-builder"]),
     ("oh-agent", &["oh-runtime-api"]),
     ("oh-runtime-local", &["oh-runtime-api"]),
     ("oh-runtime-docker", &["oh-runtime-api"]),
@@ -24,7 +24,7 @@ pub(crate) const DIRECTION: &[(&str, &[&str])] = &[
         ],
     ),
     ("oh-actions", &["oh-runtime-api", "oh-runtime"]),
-    ("oh-builder", &["oh-runtime-api", "oh-config"]),
+    ("oh-builder", &[]),
     ("oh-eval", &["oh-runtime-api", "oh-runtime", "oh-builder", "oh-config"]),
     ("oh-cli", &["oh-runtime-api", "oh-runtime", "oh-actions", "oh-builder", "oh-eval", "oh-config"]),
     ("oh-e2e", &["oh-runtime-api", "oh-runtime", "oh-actions", "oh-config"]),

@@ -2,6 +2,7 @@
 
 mod architecture;
 mod dependencies;
+mod generated;
 mod text;
 
 use anyhow::{Context, Result, bail};
@@ -33,6 +34,7 @@ pub(crate) fn run() -> Result<()> {
     let mut violations = dependencies::check()?;
     violations.extend(architecture::check(&files)?);
     violations.extend(text::check(&files)?);
+    violations.extend(generated::check());
     if let Err(error) = examples::check() {
         violations.push(Violation::new("examples/quickstart", format!("{error:#}")));
     }

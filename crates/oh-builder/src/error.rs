@@ -51,6 +51,14 @@ pub enum ImageError {
         /// What is wrong with it.
         why: String,
     },
+    /// The repository is none.
+    #[error("invalid image repository {}: {why}, write one like registry.example.com/team", Quoted(.repo))]
+    Repo {
+        /// What was given.
+        repo: String,
+        /// What is wrong with it.
+        why: String,
+    },
 }
 
 /// Text in quotes, without control characters, and cut where it is long.

@@ -78,6 +78,13 @@ impl ImageRef {
             _ => Ok(self),
         }
     }
+
+    /// The same name, tag and digest in `repo`.
+    pub(crate) fn moved(&self, repo: &str) -> Result<Self> {
+        let full = self.to_string();
+        let name = full.rsplit_once('/').map_or(&*full, |(_, name)| name);
+        Self::parse(&format!("{repo}/{name}"))
+    }
 }
 
 impl fmt::Display for ImageRef {

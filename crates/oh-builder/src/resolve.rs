@@ -11,11 +11,12 @@ const SEPARATOR: &str = "__";
 /// What SWE-bench writes instead in the names of its published images.
 const PUBLISHED_SEPARATOR: &str = "_1776_";
 
-/// How the image of an instance that names none is called, and where Docker Hub's images come from.
+/// How the image of an instance that names none is called, and where images come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template {
     text: String,
     mirror: Option<String>,
+    repo: Option<String>,
 }
 
 /// This machine's architecture as SWE-bench spells it.
@@ -29,7 +30,7 @@ fn arch() -> &'static str {
 /// SWE-bench's own images, without a mirror.
 impl Default for Template {
     fn default() -> Self {
-        Self { text: SWEBENCH_TEMPLATE.to_owned(), mirror: None }
+        Self { text: SWEBENCH_TEMPLATE.to_owned(), mirror: None, repo: None }
     }
 }
 
@@ -45,7 +46,7 @@ impl Template {
             ImageRef::read(&sample).map_err(|why| format!("it gives {sample:?}, and {why}"))
         });
         match checked {
-            Ok(_) => Ok(Self { text: template.to_owned(), mirror: None }),
+            Ok(_) => Ok(Self { text: template.to_owned(), mirror: None, repo: None }),
             Err(why) => Err(ImageError::Template { template: template.to_owned(), why }),
         }
     }
@@ -67,6 +68,22 @@ impl Template {
             Err(why) => why,
         };
         Err(ImageError::Mirror { mirror: mirror.to_owned(), why })
+    }
+
+    /// Takes every instance's image from this repository, `registry.example.com/team`, which takes the place of all
+    /// before the last slash of its name.
+    ///
+    /// # Errors
+    /// [`ImageError::Repo`] when no image can be in it.
+    pub fn with_repo(mut self, repo: &str) -> Result<Self> {
+        let repo = repo.trim_end_matches('/');
+        match ImageRef::read(&format!("{repo}/name")) {
+            Ok(_) => {
+                self.repo = Some(repo.to_owned());
+                Ok(self)
+            }
+            Err(why) => Err(ImageError::Repo { repo: repo.to_owned(), why }),
+        }
     }
 
     /// The template as it was given.
@@ -129,10 +146,15 @@ pub fn resolve(instance_id: &str, explicit: Option<&str>, template: &Template) -
             filled.map_err(|why| ImageError::InstanceId { instance_id: instance_id.to_owned(), why })?
         }
     };
-    let image = ImageRef::parse(&text).and_then(|image| match &template.mirror {
-        Some(mirror) => image.mirrored(mirror),
-        None => Ok(image),
-    });
+    let image = ImageRef::parse(&text)
+        .and_then(|image| match &template.repo {
+            Some(repo) => image.moved(repo),
+            None => Ok(image),
+        })
+        .and_then(|image| match &template.mirror {
+            Some(mirror) => image.mirrored(mirror),
+            None => Ok(image),
+        });
     image.map_err(|error| ImageError::Instance {
         instance_id: instance_id.to_owned(),
         source: Box::new(error),
@@ -169,10 +191,20 @@ mod tests {
     }
 
     #[test]
-    fn the_configuration_has_the_same_template() {
-        let nowhere = oh_config::Environment { current_dir: "/nonexistent".into(), ..Default::default() };
-        let config = oh_config::load_from(&nowhere, oh_config::Overrides::new()).unwrap();
-        assert_eq!(Template::new(&config.image.template), Ok(Template::default()));
+    fn a_repository_takes_the_place_of_all_before_the_last_slash() {
+        let template = Template::default().with_repo("r.example.com:5000/team/").unwrap();
+        let id = "astropy__astropy-12907";
+        check(
+            &template,
+            id,
+            None,
+            "r.example.com:5000/team/sweb.eval.x86_64.astropy_1776_astropy-12907:latest",
+        );
+        check(&template, id, Some("debian:12"), "r.example.com:5000/team/debian:12");
+        check(&template, id, Some("ghcr.io/a/b/c:1"), "r.example.com:5000/team/c:1");
+        for bad in ["", "Team", "https://r.example.com", "a:b:c"] {
+            assert!(matches!(Template::default().with_repo(bad), Err(ImageError::Repo { .. })), "{bad}");
+        }
     }
 
     #[test]

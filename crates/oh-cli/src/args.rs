@@ -18,6 +18,14 @@ pub(crate) fn env(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// `KEY=VALUE`, an option of the configuration. The value may hold more of `=`.
+pub(crate) fn option(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("write KEY=VALUE, as in k8s.namespace=sandboxes".to_owned()),
+    }
+}
+
 /// `SRC:DST` or `SRC:DST:ro`. A relative source starts at the current folder.
 pub(crate) fn mount(text: &str) -> Result<Mount, String> {
     let (pair, read_only) = match text.strip_suffix(":ro") {

@@ -5,9 +5,12 @@ use std::path::PathBuf;
 
 use anstream::ColorChoice;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
-use oh_config::{Config, ConfigError, Overrides};
+use oh_config::{Config, ConfigBuilder};
 
-use crate::commands::{cp, eval, exec, gc, kill, logs, ls, port_forward, ps, rm, run, shell};
+use crate::args;
+use crate::commands::{
+    completions, config, cp, eval, exec, gc, kill, logs, ls, port_forward, ps, rm, run, shell,
+};
 use crate::exit_code::{self, Scope};
 use crate::failure::{Cause, Failure};
 use crate::output::{Format, Ui};
@@ -34,9 +37,15 @@ pub(crate) struct Global {
     /// Where sandboxes run: docker, k8s or local.
     #[arg(long, global = true, value_name = "BACKEND")]
     pub(crate) runtime: Option<String>,
-    /// Read this configuration file instead of the one found.
+    /// Read this configuration file instead of the project's.
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// Use this profile of the configuration.
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) profile: Option<String>,
+    /// Set an option of the configuration, like k8s.namespace=sandboxes; can be repeated.
+    #[arg(long, global = true, value_name = "KEY=VALUE", value_parser = args::option)]
+    pub(crate) set: Vec<(String, String)>,
     /// How to print results.
     #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
     pub(crate) output: Format,
@@ -64,13 +73,16 @@ impl Global {
         Ui { format: self.output, quiet: self.quiet, verbose: self.verbose > 0 }
     }
 
-    /// The configuration, with what the command line says on top.
-    pub(crate) fn config(&self) -> Result<Config, ConfigError> {
-        let overrides = Overrides::new()
-            .file(self.config.clone())
-            .set("runtime", "--runtime", self.runtime.as_deref())
-            .set("log.level", "-vv", (self.verbose > 1).then_some("debug"));
-        oh_config::load(overrides)
+    /// The configuration to be, with what the command line says on top.
+    pub(crate) fn config(&self) -> ConfigBuilder {
+        let builder = Config::builder().file(self.config.clone()).profile(self.profile.clone());
+        let set =
+            self.set.iter().fold(builder, |builder, (key, value)| builder.set(key, "--set", Some(value)));
+        set.set("runtime", "--runtime", self.runtime.as_deref()).set(
+            "log.level",
+            "-vv",
+            (self.verbose > 1).then_some("debug"),
+        )
     }
 }
 
@@ -100,6 +112,16 @@ impl When {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    #[command(flatten)]
+    Work(Box<Work>),
+    #[command(subcommand)]
+    Config(config::Command),
+    Completions(completions::Args),
+}
+
+/// What needs a configuration that is right.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Work {
     Run(run::Args),
     Exec(exec::Args),
     Shell(shell::Args),
@@ -117,9 +139,11 @@ pub(crate) enum Command {
 
 impl Command {
     /// Which exit codes it uses.
-    pub(crate) const fn scope(&self) -> Scope {
+    pub(crate) fn scope(&self) -> Scope {
         match self {
-            Self::Run(_) | Self::Exec(_) | Self::Shell(_) => Scope::Command,
+            Self::Work(work) if matches!(**work, Work::Run(_) | Work::Exec(_) | Work::Shell(_)) => {
+                Scope::Command
+            }
             _ => Scope::Own,
         }
     }
@@ -191,6 +215,9 @@ mod tests {
             ("oh exec Bad_Name -- true", 125),
             ("oh ls --bogus", 2),
             ("oh bogus", 2),
+            ("oh ls --set k8s.namespace", 2),
+            ("oh config init gke", 2),
+            ("oh run --keep --cleanup never -- true", 125),
             ("oh rm", 2),
             ("oh --version", 0),
             ("oh run --help", 0),

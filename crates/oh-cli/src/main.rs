@@ -16,8 +16,8 @@ mod terminal;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use cli::Cli;
-use commands::Context;
+use cli::{Cli, Command, Global, Work};
+use commands::{Context, completions, config};
 use failure::{Cause, Failure, Result};
 use output::Ui;
 use signals::Interrupt;
@@ -45,7 +45,16 @@ fn end_to_end(cli: Cli) -> u8 {
 }
 
 fn run(cli: Cli, ui: Ui) -> Result<u8> {
-    let config = cli.global.config()?;
+    match cli.command {
+        Command::Work(work) => with_sandboxes(&cli.global, *work, ui),
+        Command::Config(command) => config::config(ui, &cli.global, command),
+        Command::Completions(args) => completions::completions(ui, args),
+    }
+}
+
+fn with_sandboxes(global: &Global, work: Work, ui: Ui) -> Result<u8> {
+    let config = global.config().load()?;
+    config.warnings().iter().for_each(|warning| ui.caution(warning));
     output::start_log(ui, config.log);
     let local = |operation: &'static str| {
         move |error: std::io::Error| Failure::new(Cause::Local, operation, error.to_string())
@@ -53,7 +62,7 @@ fn run(cli: Cli, ui: Ui) -> Result<u8> {
     let runtime = tokio::runtime::Runtime::new().map_err(local("start the asynchronous runtime"))?;
     let result = runtime.block_on(async {
         let interrupt = Interrupt::listen(ui).map_err(local("listen for signals"))?;
-        commands::dispatch(&Context { ui, config, interrupt }, cli.command).await
+        commands::dispatch(&Context { ui, config, interrupt }, work).await
     });
     // A read of standard input cannot be called off: it must not hold up the end.
     runtime.shutdown_background();

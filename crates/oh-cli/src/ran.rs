@@ -78,6 +78,11 @@ impl Ran {
         Ok(Self { sandbox, id, finished, interrupted: interrupt.signal(), stdout, stderr })
     }
 
+    /// Whether it exited with code 0, without being interrupted.
+    pub(crate) fn succeeded(&self) -> bool {
+        self.interrupted.is_none() && self.finished.end.success()
+    }
+
     /// Says what is not in the output itself, and which exit code it is.
     pub(crate) fn report(&self, ui: Ui) -> Result<u8> {
         let Finished { end, wall, leaked, usage } = &self.finished;

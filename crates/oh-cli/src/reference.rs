@@ -1,12 +1,14 @@
-//! The pages `docs/reference/cli.md` and `docs/reference/exit-codes.md`. A test writes each when it is out of date, and
-//! fails, so that nobody forgets to commit it.
+//! The pages `docs/reference/cli.md` and `docs/reference/exit-codes.md`, and the scripts for shells beside them. A test
+//! writes each when it is out of date, and fails, so that nobody forgets to commit it; `cargo xtask tidy` runs these tests.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
 use clap::{Arg, Command, CommandFactory};
+use clap_complete::Shell;
 
 use crate::cli::Cli;
+use crate::commands::completions::script;
 use crate::exit_code::{COMMAND, OWN, Row};
 
 const MADE: &str = "<!-- Made by `cargo test -p oh-cli reference` from crates/oh-cli/src; do not edit. -->\n";
@@ -41,6 +43,14 @@ fn exit_codes_page_is_fresh() {
     page.push_str("\n## Every other command\n\n");
     codes(&mut page, OWN);
     check("exit-codes.md", &page);
+}
+
+#[test]
+fn completions_are_fresh() {
+    let shells = [("oh.bash", Shell::Bash), ("_oh", Shell::Zsh), ("oh.fish", Shell::Fish)];
+    // All of them, so that one run writes what has to be written.
+    let fresh = shells.map(|(name, shell)| is_fresh(&format!("completions/{name}"), &script(shell)));
+    assert_eq!(fresh, [true; 3], "docs/reference/completions {STALE}");
 }
 
 #[test]
@@ -113,12 +123,21 @@ fn codes(page: &mut String, table: &[Row]) {
     }
 }
 
+/// What to say about a page that is not fresh.
+const STALE: &str = "was out of date and is written anew: look at the change and commit it";
+
 fn check(name: &str, page: &str) {
+    assert!(is_fresh(name, page), "docs/reference/{name} {STALE}");
+}
+
+/// Whether the file is what it should be; now it is.
+fn is_fresh(name: &str, page: &str) -> bool {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference").join(name);
     let page = format!("{}\n", page.trim_end());
-    if std::fs::read_to_string(&path).unwrap_or_default() != page {
+    let fresh = std::fs::read_to_string(&path).is_ok_and(|there| there == page);
+    if !fresh {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, page).unwrap();
-        panic!("docs/reference/{name} was out of date and is written anew: look at the change and commit it");
     }
+    fresh
 }

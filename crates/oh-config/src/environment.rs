@@ -1,94 +1,63 @@
-//! What is read from the environment: the one table of variables, and a few facts about the user and the machine.
-//!
-//! Only these names are read. OpenHands owns many names that start with `OH_`, so a prefix says nothing.
+//! What is read from the environment: the variables of the options, and a few facts about the user and the machine.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use nix::unistd::{Uid, User, gethostname};
 
-/// What a variable is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Meaning {
-    /// The value of this option, as text.
-    Option(&'static str),
-    /// This option is true when the variable has any value: Docker's rule for its own variables.
-    Flag(&'static str),
-    /// Something else, which its help says.
-    Fact,
-}
-
-/// A variable we read.
-#[derive(Debug)]
-pub(crate) struct Variable {
-    pub(crate) name: &'static str,
-    pub(crate) meaning: Meaning,
-    pub(crate) help: &'static str,
-}
+use crate::table::{SETTINGS, Setting};
 
 /// The variable that names the configuration file.
 pub(crate) const CONFIG_FILE: &str = "OH_CONFIG";
+/// The variable that chooses a profile.
+pub(crate) const PROFILE: &str = "OH_PROFILE";
+/// Docker's rule for this one: true when it has any value.
+pub(crate) const DOCKER_FLAG: &str = "DOCKER_TLS_VERIFY";
+/// Behind the name of a variable with a secret: the file that holds it.
+pub(crate) const FILE_SUFFIX: &str = "_FILE";
 
-const fn variable(name: &'static str, meaning: Meaning, help: &'static str) -> Variable {
-    Variable { name, meaning, help }
-}
-
-/// All variables we read. An empty one counts as not set.
-pub(crate) const VARIABLES: &[Variable] = &[
-    variable(
+/// Variables that set no option, with what they are for.
+pub(crate) const FACTS: &[(&str, &str)] = &[
+    (
         CONFIG_FILE,
-        Meaning::Fact,
-        "configuration file to read instead of `./oh.toml`; it has to exist",
+        "Configuration file to read instead of the project's; it has to exist. One of OpenHands will do, too.",
     ),
-    variable("OH_RUNTIME", Meaning::Option("runtime"), "where sandboxes run"),
-    variable("OH_OWNER", Meaning::Option("owner"), "who makes the sandboxes"),
-    variable("OH_AGENT", Meaning::Option("agent.path"), "the agent's static binary"),
-    variable(
-        "OH_LOCAL_STATE",
-        Meaning::Option("local.state_dir"),
-        "where the runtime `local` keeps its sandboxes",
-    ),
-    variable(
-        "OH_LOCAL_IMAGES",
-        Meaning::Option("local.image_dir"),
-        "where the runtime `local` finds its images",
-    ),
-    variable(
-        "KUBECONFIG",
-        Meaning::Option("k8s.kubeconfig"),
-        "kubectl's own: where the cluster is and who we are",
-    ),
-    variable("OH_K8S_CONTEXT", Meaning::Option("k8s.context"), "which entry of the kubeconfig"),
-    variable("OH_K8S_NAMESPACE", Meaning::Option("k8s.namespace"), "where Pods are made"),
-    variable("OH_LOG", Meaning::Option("log.level"), "what is logged"),
-    variable("DOCKER_HOST", Meaning::Option("docker.host"), "Docker's own: where the engine listens"),
-    variable("DOCKER_TLS_VERIFY", Meaning::Flag("docker.tls_verify"), "Docker's own: any value turns TLS on"),
-    variable(
-        "DOCKER_CERT_PATH",
-        Meaning::Option("docker.cert_path"),
-        "Docker's own: folder of the certificates",
-    ),
-    variable("HOME", Meaning::Fact, "the user's folder; otherwise the one of the user database"),
-    variable(
-        "XDG_CONFIG_HOME",
-        Meaning::Fact,
-        "folder of the user's `oh/config.toml`; otherwise `~/.config`",
-    ),
-    variable("XDG_DATA_HOME", Meaning::Fact, "folder of `oh/images`; otherwise `~/.local/share`"),
-    variable("XDG_RUNTIME_DIR", Meaning::Fact, "folder of `oh/local`; otherwise `/tmp/oh-<user id>`"),
-    variable("TERM", Meaning::Fact, "the kind of the terminal, which `oh shell` passes on"),
+    (PROFILE, "Profile to use, as `ack` for the tables `[profile.ack]` of the files."),
+    ("HOME", "The user's folder; otherwise the one of the user database."),
+    ("XDG_CONFIG_HOME", "Folder of the user's `oh/config.toml`; otherwise `~/.config`."),
+    ("XDG_DATA_HOME", "Folder of `oh/images`; otherwise `~/.local/share`."),
+    ("XDG_RUNTIME_DIR", "Folder of `oh/local`; otherwise `/tmp/oh-<user id>`."),
+    ("TERM", "The kind of the terminal, which `oh shell` passes on."),
 ];
 
+/// The variables that set an option from a file: those of secrets.
+pub(crate) fn file_variables() -> impl Iterator<Item = (&'static Setting, String)> {
+    let secrets = SETTINGS.iter().filter(|setting| setting.kind.is_secret());
+    secrets.flat_map(|setting| {
+        setting.variables.iter().map(move |name| (setting, format!("{name}{FILE_SUFFIX}")))
+    })
+}
+
+/// Every name that is read.
+static NAMES: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let options = SETTINGS.iter().flat_map(|setting| setting.variables).map(|name| (*name).to_owned());
+    let files = file_variables().map(|(_, name)| name);
+    options.chain(files).chain(FACTS.iter().map(|(name, _)| (*name).to_owned())).collect()
+});
+
 /// What the process finds around it, as a value.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Environment {
-    /// The variables that are set, of those in the table of `docs/reference/config.md`; others have no effect.
+    /// The variables that are set, of those in `docs/reference/env.md`. Of others that start with `OH_` the name alone is
+    /// looked at, to warn about mistakes.
     pub variables: BTreeMap<String, OsString>,
     /// Where relative paths start and `oh.toml` is looked for; absolute.
     pub current_dir: PathBuf,
-    /// The system's configuration file.
-    pub system_file: PathBuf,
+    /// The folder of the system's `config.toml` or `config.yaml`.
+    pub system_dir: PathBuf,
     /// The user's folder, when `HOME` does not say it.
     pub home: Option<PathBuf>,
     /// The user's name.
@@ -110,9 +79,9 @@ impl Environment {
         let user = User::from_uid(uid).ok().flatten();
         let host = gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         Ok(Self {
-            variables: VARIABLES.iter().filter_map(|v| Some((v.name.to_owned(), read(v.name)?))).collect(),
+            variables: read(),
             current_dir: std::env::current_dir()?,
-            system_file: PathBuf::from("/etc/oh/config.toml"),
+            system_dir: PathBuf::from("/etc/oh"),
             home: user.as_ref().map(|user| user.dir.clone()),
             user: user.map_or_else(|| format!("uid-{uid}"), |user| user.name),
             uid: uid.as_raw(),
@@ -137,10 +106,15 @@ impl Environment {
         self.get("TERM").map(OsString::as_os_str)
     }
 
-    /// The user's configuration file, which need not exist.
+    /// The folder of the user's `config.toml` or `config.yaml`, which need not exist.
     #[must_use]
-    pub fn user_file(&self) -> Option<PathBuf> {
-        Some(self.xdg("XDG_CONFIG_HOME", ".config")?.join("oh/config.toml"))
+    pub fn user_dir(&self) -> Option<PathBuf> {
+        Some(self.xdg("XDG_CONFIG_HOME", ".config")?.join("oh"))
+    }
+
+    /// Every name that is read.
+    pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+        NAMES.iter().map(String::as_str)
     }
 
     /// Where the runtime `local` finds its images unless told otherwise.
@@ -170,9 +144,30 @@ impl Environment {
     }
 }
 
-fn read(name: &str) -> Option<OsString> {
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
-    std::env::var_os(name)
+/// The variables we read, and the names alone of those that look like ours.
+fn read() -> BTreeMap<String, OsString> {
+    let kept = std::env::vars_os().filter_map(|(name, value)| {
+        let name = name.into_string().ok()?;
+        let ours = Environment::names().any(|own| own == name);
+        let alike = name.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("OH_"));
+        (ours || alike).then(|| (name, if ours { value } else { OsString::new() }))
+    });
+    kept.collect()
+}
+
+/// Shows the names of variables, never their values: they may be secrets.
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Environment")
+            .field("variables", &self.variables.keys().collect::<Vec<_>>())
+            .field("current_dir", &self.current_dir)
+            .field("system_dir", &self.system_dir)
+            .field("home", &self.home)
+            .field("user", &self.user)
+            .field("uid", &self.uid)
+            .field("host", &self.host)
+            .finish()
+    }
 }
 
 #[cfg(test)]
@@ -190,30 +185,31 @@ mod tests {
 
     #[test]
     fn names_are_unique() {
-        for (index, variable) in VARIABLES.iter().enumerate() {
-            assert!(VARIABLES[..index].iter().all(|other| other.name != variable.name), "{}", variable.name);
+        let names: Vec<_> = Environment::names().collect();
+        for (index, name) in names.iter().enumerate() {
+            assert!(!names[..index].contains(name), "{name}");
         }
     }
 
     #[test]
     fn folders_follow_the_xdg_specification() {
         let plain = environment(&[]);
-        assert_eq!(plain.user_file(), Some("/users/ada/.config/oh/config.toml".into()));
+        assert_eq!(plain.user_dir(), Some("/users/ada/.config/oh".into()));
         assert_eq!(plain.image_dir(), Path::new("/users/ada/.local/share/oh/images"));
         assert_eq!(plain.state_dir(), Path::new("/tmp/oh-1000/local"));
 
         let set =
             environment(&[("XDG_CONFIG_HOME", "/c"), ("XDG_DATA_HOME", "/d"), ("XDG_RUNTIME_DIR", "/r")]);
-        assert_eq!(set.user_file(), Some("/c/oh/config.toml".into()));
+        assert_eq!(set.user_dir(), Some("/c/oh".into()));
         assert_eq!(set.image_dir(), Path::new("/d/oh/images"));
         assert_eq!(set.state_dir(), Path::new("/r/oh/local"));
 
         let odd = environment(&[("HOME", "/h"), ("XDG_CONFIG_HOME", "relative"), ("XDG_DATA_HOME", "")]);
-        assert_eq!(odd.user_file(), Some("/h/.config/oh/config.toml".into()));
+        assert_eq!(odd.user_dir(), Some("/h/.config/oh".into()));
         assert_eq!(odd.image_dir(), Path::new("/h/.local/share/oh/images"));
 
         let homeless = Environment { home: None, ..plain };
-        assert_eq!(homeless.user_file(), None);
+        assert_eq!(homeless.user_dir(), None);
         assert_eq!(homeless.image_dir(), Path::new("/tmp/oh-1000/oh/images"));
     }
 

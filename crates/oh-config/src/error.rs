@@ -2,10 +2,9 @@
 
 use std::fmt;
 
-use figment::error::{Actual, Error, Kind};
+use serde::Serialize;
 
 use crate::layers::Origin;
-use crate::options;
 
 /// Everything that is wrong with the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,7 +13,10 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    pub(crate) fn new(problems: Vec<Problem>) -> Self {
+    /// Sorted by key, so that the same mistakes are always told alike.
+    pub(crate) fn new(mut problems: Vec<Problem>) -> Self {
+        problems.sort_by(|a, b| (&a.key, &a.what).cmp(&(&b.key, &b.what)));
+        problems.dedup();
         Self { problems }
     }
 
@@ -39,27 +41,68 @@ impl fmt::Display for ConfigError {
 }
 
 /// One thing that is wrong.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
     key: String,
+    value: Option<String>,
     what: String,
+    did_you_mean: Option<String>,
+    #[serde(serialize_with = "as_text")]
     origin: Origin,
+}
+
+fn as_text<S: serde::Serializer>(origin: &Origin, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(origin)
 }
 
 impl Problem {
     pub(crate) fn new(key: impl Into<String>, what: impl Into<String>, origin: Origin) -> Self {
-        Self { key: key.into(), what: what.into(), origin }
+        Self { key: key.into(), value: None, what: what.into(), did_you_mean: None, origin }
     }
 
-    /// figment's error about the value at its path, which came from `origin`.
-    pub(crate) fn of(error: &Error, origin: Origin) -> Self {
-        Self { key: key(&error.path), what: what(error), origin }
+    /// A whole file is wrong.
+    pub(crate) fn of_file(origin: Origin, what: impl Into<String>) -> Self {
+        Self::new("", what, origin)
+    }
+
+    /// With the value, as it is to be shown.
+    pub(crate) fn valued(self, value: Option<String>) -> Self {
+        Self { value, ..self }
+    }
+
+    /// With what was probably meant.
+    pub(crate) fn meaning(self, did_you_mean: Option<String>) -> Self {
+        Self { did_you_mean, ..self }
+    }
+
+    /// Found with this profile only.
+    pub(crate) fn of_profile(self, profile: &str) -> Self {
+        let key = if self.key.is_empty() { self.key } else { format!("profile.{profile}.{}", self.key) };
+        Self { key, ..self }
     }
 
     /// The option, such as `docker.host`; empty when a whole file is wrong.
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key
+    }
+
+    /// The value, quoted as in TOML. `None` for a secret, for more than a single value, and where the key is wrong.
+    #[must_use]
+    pub fn value(&self) -> Option<&str> {
+        self.value.as_deref()
+    }
+
+    /// What is wrong, and what is allowed.
+    #[must_use]
+    pub fn what(&self) -> &str {
+        &self.what
+    }
+
+    /// The name or word that was probably meant.
+    #[must_use]
+    pub fn did_you_mean(&self) -> Option<&str> {
+        self.did_you_mean.as_deref()
     }
 
     /// Where it stands.
@@ -71,79 +114,19 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { key, what, origin } = self;
-        if key.is_empty() { write!(f, "{origin}: {what}") } else { write!(f, "{key}: {what} ({origin})") }
-    }
-}
-
-/// `sandbox.mounts[0].source`
-fn key(path: &[String]) -> String {
-    path.iter().fold(String::new(), |key, part| match part.parse::<usize>() {
-        Ok(index) => format!("{key}[{index}]"),
-        Err(_) if key.is_empty() => part.clone(),
-        Err(_) => format!("{key}.{part}"),
-    })
-}
-
-/// Never shows a value but those that our own types quote: it may be a secret.
-fn what(error: &Error) -> String {
-    match &error.kind {
-        Kind::Message(text) => text.clone(),
-        Kind::UnknownField(field, known) => {
-            let section = error.path.split_last().map(|(_, section)| key(section)).unwrap_or_default();
-            unknown(field, &section, known)
+        let Self { key, value, what, did_you_mean, origin } = self;
+        if key.is_empty() {
+            write!(f, "{origin}: {what}")?;
+        } else {
+            f.write_str(key)?;
+            if let Some(value) = value {
+                write!(f, " = {value}")?;
+            }
+            write!(f, ": {what}")?;
         }
-        Kind::MissingField(field) => format!("{field:?} is missing"),
-        Kind::InvalidType(found, expected) => format!("expected {}, found {}", wanted(expected), kind(found)),
-        Kind::InvalidValue(_, expected) => format!("expected {}", wanted(expected)),
-        other => other.to_string(),
-    }
-}
-
-/// What serde expects, as users know it.
-fn wanted(expected: &str) -> &str {
-    match expected {
-        "a string" | "path string" => "text",
-        "a boolean" => "true or false",
-        "f64" => "a number",
-        "a sequence" => "a list",
-        "a map" => "a table",
-        "u32" | "a nonzero u32" => "a whole number from 1 to 4294967295",
-        "usize" | "a nonzero usize" => "a whole number of 1 or more",
-        own if own.starts_with("struct ") => "a table",
-        own => own,
-    }
-}
-
-/// What was found, without its value.
-pub(crate) fn kind(found: &Actual) -> &'static str {
-    match found {
-        Actual::Bool(_) => "true or false",
-        Actual::Unsigned(_) | Actual::Signed(_) | Actual::Float(_) => "a number",
-        Actual::Str(_) | Actual::Char(_) => "text",
-        Actual::Seq => "a list",
-        Actual::Map => "a table",
-        _ => "something else",
-    }
-}
-
-/// Names the option that was probably meant: one of the same section that is spelled alike, or one of this name in
-/// another section.
-fn unknown(field: &str, section: &str, known: &[&str]) -> String {
-    let alike = known
-        .iter()
-        .map(|candidate| (strsim::osa_distance(field, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= candidate.chars().count().div_ceil(3))
-        .min();
-    let elsewhere =
-        || options::all().into_iter().find(|option| option.name == field).map(|option| option.key());
-    let meant = match alike {
-        Some((_, name)) if section.is_empty() => Some((*name).to_owned()),
-        Some((_, name)) => Some(format!("{section}.{name}")),
-        None => elsewhere(),
-    };
-    match meant {
-        Some(meant) => format!("unknown option, did you mean {meant}?"),
-        None => format!("unknown option, there are {}", known.join(", ")),
+        if let Some(meant) = did_you_mean {
+            write!(f, "; did you mean {meant}?")?;
+        }
+        if key.is_empty() { Ok(()) } else { write!(f, " ({origin})") }
     }
 }

@@ -1,115 +1,79 @@
-//! Where values come from. Every file, every variable and every option of the command line is a figment provider of its
-//! own, so figment remembers for each value which one of them it was.
+//! Where values come from. Every file, every profile, every variable and every option of the command line is a figment
+//! provider of its own, so figment remembers for each value which one of them it was.
 
 use std::ffi::OsStr;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use figment::error::Error;
 use figment::util::nest;
-use figment::value::{Dict, Map, Num, Value};
-use figment::{Figment, Metadata, Profile, Provider, Source};
+use figment::value::{Dict, Map, Value};
+use figment::{Metadata, Profile, Provider};
 
-use crate::environment::{Environment, Meaning, VARIABLES};
-use crate::error::Problem;
+use crate::builder::{Given, Override};
+use crate::environment::{DOCKER_FLAG, Environment, FILE_SUFFIX};
+use crate::error::{ConfigError, Problem};
+use crate::file::{Lines, parse_toml};
 use crate::options::DEFAULT;
-
-const FILE: &str = "file";
-const ENVIRONMENT: &str = "environment variable";
-const COMMAND_LINE: &str = "command line";
+use crate::secret;
+use crate::table::{SETTINGS, Setting};
+use crate::text::{self, Between};
 
 /// Where a value stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Origin {
     /// Nobody set it.
     Default,
-    /// In this file.
-    File(PathBuf),
+    /// In this file, where known on this line.
+    File {
+        /// Absolute.
+        path: PathBuf,
+        /// From 1.
+        line: Option<usize>,
+    },
     /// In this environment variable.
     Environment(String),
     /// This option of the command line.
     CommandLine(String),
+    /// The embedding program, by a method of [`ConfigBuilder`](crate::ConfigBuilder).
+    Program,
+}
+
+impl Origin {
+    pub(crate) fn file(path: impl Into<PathBuf>) -> Self {
+        Self::File { path: path.into(), line: None }
+    }
 }
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("built-in value"),
-            Self::File(path) => path.display().fmt(f),
+            Self::File { path, line: None } => path.display().fmt(f),
+            Self::File { path, line: Some(line) } => write!(f, "{}:{line}", path.display()),
             Self::Environment(name) => write!(f, "environment variable {name}"),
             Self::CommandLine(option) => write!(f, "option {option}"),
+            Self::Program => f.write_str("the program"),
         }
-    }
-}
-
-impl Origin {
-    /// What [`Layer::metadata`] said.
-    pub(crate) fn of(metadata: &Metadata) -> Self {
-        match (&*metadata.name, &metadata.source) {
-            (FILE, Some(Source::File(path))) => Self::File(path.clone()),
-            (ENVIRONMENT, Some(Source::Custom(name))) => Self::Environment(name.clone()),
-            (COMMAND_LINE, Some(Source::Custom(option))) => Self::CommandLine(option.clone()),
-            _ => Self::Default,
-        }
-    }
-}
-
-/// What the command line says about the configuration. It wins over everything else.
-#[derive(Debug, Clone, Default)]
-pub struct Overrides {
-    pub(crate) file: Option<PathBuf>,
-    pub(crate) values: Vec<Override>,
-}
-
-#[derive(Debug, Clone)]
-pub(crate) struct Override {
-    key: String,
-    option: String,
-    text: String,
-}
-
-impl Overrides {
-    /// Nothing yet.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Reads this file instead of `oh.toml` and of what `OH_CONFIG` names; it has to exist.
-    #[must_use]
-    pub fn file(mut self, path: Option<PathBuf>) -> Self {
-        self.file = path.or(self.file);
-        self
-    }
-
-    /// Sets the option `key`, such as `docker.host`, if there is a value. `option` is how the user gave it, such as
-    /// `--runtime`, for messages. The text is read as environment variables are.
-    #[must_use]
-    pub fn set(mut self, key: &str, option: &str, value: Option<impl Into<String>>) -> Self {
-        self.values.extend(value.map(|text| Override {
-            key: key.to_owned(),
-            option: option.to_owned(),
-            text: text.into(),
-        }));
-        self
     }
 }
 
 /// The values of one place.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Layer {
-    pub(crate) origin: Origin,
+    /// Its place among all, from the lowest: how figment's metadata names it.
+    pub(crate) number: usize,
+    /// Without a line.
+    origin: Origin,
+    /// The profile it is part of.
+    pub(crate) profile: Option<String>,
     pub(crate) values: Dict,
+    lines: Lines,
 }
 
 impl Provider for Layer {
     fn metadata(&self) -> Metadata {
-        match &self.origin {
-            Origin::Default => Metadata::named("default"),
-            Origin::File(path) => Metadata::from(FILE, path.as_path()),
-            Origin::Environment(name) => Metadata::from(ENVIRONMENT, name.as_str()),
-            Origin::CommandLine(option) => Metadata::from(COMMAND_LINE, option.as_str()),
-        }
+        Metadata::named(self.number.to_string())
     }
 
     fn data(&self) -> Result<Map<Profile, Dict>, Error> {
@@ -117,9 +81,59 @@ impl Provider for Layer {
     }
 }
 
+impl Layer {
+    pub(crate) fn new(origin: Origin, values: Dict) -> Self {
+        Self { number: 0, origin, profile: None, values, lines: Lines::default() }
+    }
+
+    pub(crate) fn with_lines(self, lines: Lines) -> Self {
+        Self { lines, ..self }
+    }
+
+    fn single(origin: Origin, key: &str, value: Value) -> Self {
+        Self::new(origin, nest(key, value).into_dict().unwrap_or_default())
+    }
+
+    /// Where the value of `key` stands in it.
+    pub(crate) fn origin(&self, key: &str) -> Origin {
+        match &self.origin {
+            Origin::File { path, .. } => Origin::File { path: path.clone(), line: self.lines.of(key) },
+            other => other.clone(),
+        }
+    }
+
+    /// Its value of an option.
+    pub(crate) fn value(&self, setting: &Setting) -> Option<&Value> {
+        value_in(&self.values, setting)
+    }
+}
+
+/// The value of an option in a table of all.
+pub(crate) fn value_in<'v>(values: &'v Dict, setting: &Setting) -> Option<&'v Value> {
+    match setting.parts() {
+        ("", name) => values.get(name),
+        (section, name) => match values.get(section)? {
+            Value::Dict(_, inner) => inner.get(name),
+            _ => None,
+        },
+    }
+}
+
+/// As [`value_in`], to change it.
+pub(crate) fn section_of<'v>(values: &'v mut Dict, setting: &Setting) -> Option<&'v mut Dict> {
+    match setting.parts() {
+        ("", _) => Some(values),
+        (section, _) => match values.get_mut(section)? {
+            Value::Dict(_, inner) => Some(inner),
+            _ => None,
+        },
+    }
+}
+
 /// The built-in values: those of `default.toml`, and those that depend on user and machine.
-pub(crate) fn defaults(environment: &Environment) -> Result<Figment, Problem> {
-    let fixed = parse(DEFAULT).map_err(|what| Problem::new("", what, Origin::Default))?;
+pub(crate) fn defaults(environment: &Environment) -> Result<Vec<Layer>, ConfigError> {
+    let fixed = parse_toml(DEFAULT)
+        .map_err(|error| ConfigError::new(vec![Problem::of_file(Origin::Default, error.what)]))?;
     let text = |path: PathBuf| path.to_string_lossy().into_owned();
     let computed = [
         ("owner", Some(format!("{}@{}", environment.user, environment.host))),
@@ -127,81 +141,68 @@ pub(crate) fn defaults(environment: &Environment) -> Result<Figment, Problem> {
         ("local.state_dir", Some(text(environment.state_dir()))),
         ("local.image_dir", Some(text(environment.image_dir()))),
     ];
-    let layers = computed
+    let computed = computed
         .into_iter()
         .filter_map(|(key, value)| Some(Layer::single(Origin::Default, key, value?.into())));
-    Ok(layers.fold(Figment::from(Layer { origin: Origin::Default, values: fixed }), Figment::merge))
-}
-
-/// A file's values; `None` when there is no such file.
-pub(crate) fn file(path: &Path) -> Result<Option<Layer>, Problem> {
-    let origin = Origin::File(path.to_owned());
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error)
-            if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) =>
-        {
-            return Ok(None);
-        }
-        Err(error) => return Err(Problem::new("", format!("cannot be read: {error}"), origin)),
-    };
-    match parse(&text) {
-        Ok(values) => Ok(Some(Layer { origin, values })),
-        Err(what) => Err(Problem::new("", what, origin)),
-    }
-}
-
-/// The values of a TOML text. An error shows its place and not the text there, which may be a secret.
-fn parse(text: &str) -> Result<Dict, String> {
-    toml::from_str(text).map_err(|error| {
-        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-        format!("is no TOML at line {line}, column {column}: {}", error.message().replace('\n', ", "))
-    })
+    Ok(std::iter::once(Layer::new(Origin::Default, fixed.values)).chain(computed).collect())
 }
 
 /// The variables that set options, each a layer.
-pub(crate) fn environment(environment: &Environment, defaults: &Value) -> Vec<Result<Layer, Problem>> {
-    let layer = |name: &str, key: &str, value: &OsStr, flag: bool| {
-        let origin = Origin::Environment(name.to_owned());
-        match value.to_str() {
-            Some(_) if flag => Ok(Layer::single(origin, key, true.into())),
-            Some(text) => Ok(Layer::single(origin, key, typed(text, key, defaults))),
-            None => Err(Problem::new(key, "is not valid UTF-8", origin)),
+pub(crate) fn environment(environment: &Environment, problems: &mut Vec<Problem>) -> Vec<Layer> {
+    let mut layers = Vec::new();
+    for setting in SETTINGS {
+        // The first name wins, so it comes last.
+        for name in setting.variables.iter().rev() {
+            let file = format!("{name}{FILE_SUFFIX}");
+            let from_file = environment.get(&file).filter(|_| setting.kind.is_secret());
+            let value = match (environment.get(name), from_file) {
+                (None, None) => continue,
+                (Some(_), Some(_)) => Err((file, format!("{name} is set, too: keep one of the two"))),
+                (Some(value), None) => {
+                    from_variable(setting, name, value).map_err(|what| ((*name).to_owned(), what))
+                }
+                (None, Some(path)) => secret::read(&environment.current_dir.join(path))
+                    .and_then(|text| text::read(&text, setting.kind, Between::Lines))
+                    .map_err(|what| (file, what)),
+            };
+            match value {
+                Ok(value) => {
+                    let used =
+                        if from_file.is_some() { format!("{name}{FILE_SUFFIX}") } else { (*name).to_owned() };
+                    layers.push(Layer::single(Origin::Environment(used), setting.key, value));
+                }
+                Err((name, what)) => {
+                    problems.push(Problem::new(setting.key, what, Origin::Environment(name)))
+                }
+            }
+        }
+    }
+    layers
+}
+
+fn from_variable(setting: &Setting, name: &str, value: &OsStr) -> Result<Value, String> {
+    if name == DOCKER_FLAG {
+        return Ok(true.into());
+    }
+    let text = value.to_str().ok_or("is not valid UTF-8")?;
+    text::read(text, setting.kind, Between::Commas)
+}
+
+/// What the command line and the program set, each a layer.
+pub(crate) fn overrides(values: Vec<Override>, problems: &mut Vec<Problem>) -> Vec<Layer> {
+    let layer = |Override { key, origin, value }| {
+        let value = match (value, Setting::of(&key)) {
+            (Given::Value(value), _) => Ok(value),
+            (Given::Text(text), Some(setting)) => text::read(&text, setting.kind, Between::Commas),
+            (Given::Text(text), None) => Ok(text.into()),
+        };
+        match value {
+            Ok(value) => Some(Layer::single(origin, &key, value)),
+            Err(what) => {
+                problems.push(Problem::new(key, what, origin));
+                None
+            }
         }
     };
-    let set = VARIABLES.iter().filter_map(|variable| Some((variable, environment.get(variable.name)?)));
-    set.filter_map(|(variable, value)| match variable.meaning {
-        Meaning::Option(key) => Some(layer(variable.name, key, value, false)),
-        Meaning::Flag(key) => Some(layer(variable.name, key, value, true)),
-        Meaning::Fact => None,
-    })
-    .collect()
-}
-
-/// What the command line sets, each a layer.
-pub(crate) fn command_line(values: Vec<Override>, defaults: &Value) -> impl Iterator<Item = Layer> {
-    values.into_iter().map(|Override { key, option, text }| {
-        let value = typed(&text, &key, defaults);
-        Layer::single(Origin::CommandLine(option), &key, value)
-    })
-}
-
-impl Layer {
-    fn single(origin: Origin, key: &str, value: Value) -> Self {
-        let values = nest(key, value).into_dict().unwrap_or_default();
-        Self { origin, values }
-    }
-}
-
-/// Text as a value of the type the option has. What does not fit stays text: then the option itself says what it wants.
-fn typed(text: &str, key: &str, defaults: &Value) -> Value {
-    let value = match defaults.find_ref(key) {
-        Some(Value::Bool(..)) => text.parse::<bool>().ok().map(Value::from),
-        Some(Value::Num(_, Num::F64(_))) => text.parse::<f64>().ok().map(Value::from),
-        Some(Value::Num(..)) => text.parse::<i64>().ok().map(Value::from),
-        _ => None,
-    };
-    value.unwrap_or_else(|| text.into())
+    values.into_iter().filter_map(layer).collect()
 }

@@ -1,206 +1,188 @@
 //! Layers to [`Config`].
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use figment::value::{Dict, Value};
 use figment::{Figment, Profile, Provider};
 use serde::Deserialize;
 
-use crate::environment::{CONFIG_FILE, Environment};
-use crate::error::{ConfigError, Problem, kind};
-use crate::layers::{self, Layer, Origin, Overrides};
+use crate::builder::ConfigBuilder;
+use crate::environment::{Environment, PROFILE};
+use crate::error::{ConfigError, Problem};
+use crate::file::join;
+use crate::files::{self, Contents, Named};
+use crate::fit::fit;
+use crate::foreign;
+use crate::layers::{self, Layer, Origin, section_of, value_in};
 use crate::model::Config;
+use crate::near::nearest;
+use crate::rules;
+use crate::table::SETTINGS;
 
-/// Name of the project's file, in the current folder.
-const PROJECT_FILE: &str = "oh.toml";
+/// All layers, and what they come to.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// Lowest first.
+    pub(crate) layers: Vec<Layer>,
+    /// The profile that was chosen.
+    pub(crate) profile: Option<String>,
+    /// The files that were read, lowest first.
+    pub(crate) files: Vec<PathBuf>,
+    /// The names of all profiles of the files.
+    pub(crate) profiles: BTreeSet<String>,
+    pub(crate) warnings: Vec<String>,
+    merged: Figment,
+    problems: Vec<Problem>,
+}
 
-/// Reads the configuration of this process, with what the command line says on top.
-///
-/// # Errors
-/// All that is wrong, at once.
-pub fn load(overrides: Overrides) -> Result<Config, ConfigError> {
-    match Environment::current() {
-        Ok(environment) => load_from(&environment, overrides),
-        Err(error) => {
-            let what = format!("the current folder cannot be found: {error}");
-            Err(ConfigError::new(vec![Problem::new("", what, Origin::File(".".into()))]))
+impl Loaded {
+    /// From all places.
+    pub(crate) fn new(mut builder: ConfigBuilder) -> Result<Self, ConfigError> {
+        let environment = builder.take_environment()?;
+        let mut problems = Vec::new();
+        let files = files::all(&environment, builder.file, &mut problems);
+        let by_variable = environment
+            .get(PROFILE)
+            .map(|name| (name.to_string_lossy().into_owned(), Origin::Environment(PROFILE.to_owned())));
+        let by_option = builder.profile.map(|name| (name, Origin::CommandLine("--profile".to_owned())));
+        let mut above = layers::environment(&environment, &mut problems);
+        above.extend(layers::overrides(builder.values, &mut problems));
+        let mut loaded = Self::assemble(&environment, files, by_option.or(by_variable), above, problems)?;
+        loaded.warnings.extend(foreign::near_misses(&environment));
+        Ok(loaded)
+    }
+
+    /// From one file alone, with one of its profiles or without.
+    pub(crate) fn of_file(
+        environment: &Environment,
+        file: &Named,
+        profile: Option<String>,
+    ) -> Result<Self, ConfigError> {
+        let contents = files::read_named(file).map_err(ConfigError::new)?;
+        let profile = profile.map(|name| (name, Origin::file(&file.path)));
+        Self::assemble(environment, vec![contents], profile, Vec::new(), Vec::new())
+    }
+
+    fn assemble(
+        environment: &Environment,
+        files: Vec<Contents>,
+        profile: Option<(String, Origin)>,
+        above: Vec<Layer>,
+        mut problems: Vec<Problem>,
+    ) -> Result<Self, ConfigError> {
+        let mut layers = layers::defaults(environment)?;
+        let profiles: BTreeSet<String> =
+            files.iter().flat_map(|file| file.profiles.keys().cloned()).collect();
+        if let Some((name, origin)) = &profile
+            && !profiles.contains(name)
+        {
+            problems.push(no_profile(name, &profiles, origin.clone()));
         }
+        let paths = files.iter().map(|file| file.path.clone()).collect();
+        let mut warnings = Vec::new();
+        let mut chosen = Vec::new();
+        for mut file in files {
+            warnings.extend(file.notes);
+            layers.push(file.plain);
+            chosen.extend(profile.as_ref().and_then(|(name, _)| file.profiles.remove(name)));
+        }
+        // A profile says more than what holds without one, whichever file it is in.
+        layers.extend(chosen);
+        layers.extend(above);
+        let mut merged = Figment::new();
+        for (number, layer) in layers.iter_mut().enumerate() {
+            layer.number = number;
+            fit(layer, environment, &mut problems);
+            merged = merged.merge(&*layer);
+        }
+        let profile = profile.map(|(name, _)| name);
+        Ok(Self { layers, profile, files: paths, profiles, warnings, merged, problems })
     }
-}
 
-/// As [`load`], with another environment than that of this process.
-///
-/// # Errors
-/// All that is wrong, at once.
-pub fn load_from(environment: &Environment, overrides: Overrides) -> Result<Config, ConfigError> {
-    let mut figment = layers::defaults(environment).map_err(|problem| ConfigError::new(vec![problem]))?;
-    let defaults = merged(&figment);
-    let mut problems = Vec::new();
-    let mut layers = files(environment, overrides.file, &mut problems);
-    for layer in layers::environment(environment, &defaults) {
-        layer.map_or_else(|problem| problems.push(problem), |layer| layers.push(layer));
+    /// All layers as one table whose values know where they came from.
+    pub(crate) fn values(&self) -> Dict {
+        self.merged
+            .data()
+            .ok()
+            .and_then(|mut profiles| profiles.remove(&Profile::Default))
+            .unwrap_or_default()
     }
-    layers.extend(layers::command_line(overrides.values, &defaults));
-    for mut layer in layers {
-        keep_tables(&mut layer.values, &defaults, "", &layer.origin, &mut problems);
-        figment = figment.merge(layer);
-    }
-    let config = check(&figment, &defaults, &mut problems).and_then(|mut config| {
-        resolve_paths(&mut config, environment, &mut problems);
-        problems.is_empty().then_some(config)
-    });
-    config.ok_or_else(|| ConfigError::new(problems))
-}
 
-/// The files, lowest first.
-fn files(environment: &Environment, named: Option<PathBuf>, problems: &mut Vec<Problem>) -> Vec<Layer> {
-    let by_variable = environment.get(CONFIG_FILE).map(|path| (PathBuf::from(path), CONFIG_FILE));
-    let last = match named.map(|path| (path, "--config")).or(by_variable) {
-        Some((path, by)) => (path, Some(by)),
-        None => (PathBuf::from(PROJECT_FILE), None),
-    };
-    let optional = [Some(environment.system_file.clone()), environment.user_file()];
-    let mut layers = Vec::new();
-    for (path, named_by) in optional.into_iter().flatten().map(|path| (path, None)).chain([last]) {
-        let path = environment.current_dir.join(path);
-        match (layers::file(&path), named_by) {
-            (Ok(Some(layer)), _) => layers.push(layer),
-            (Ok(None), None) => {}
-            (Ok(None), Some(by)) => {
-                let what = format!("does not exist, and {by} names it");
-                problems.push(Problem::new("", what, Origin::File(path)));
+    /// Where a value of [`values`](Self::values) came from; `key` is its own.
+    pub(crate) fn origin(&self, value: &Value, key: &str) -> Origin {
+        let number =
+            self.merged.get_metadata(value.tag()).and_then(|metadata| metadata.name.parse::<usize>().ok());
+        number.and_then(|number| self.layers.get(number)).map_or(Origin::Default, |layer| layer.origin(key))
+    }
+
+    /// Checks every value, and then what they have to do with each other.
+    pub(crate) fn config(&self) -> Result<Config, ConfigError> {
+        let mut problems = self.problems.clone();
+        let mut values = self.values();
+        let mut origins = BTreeMap::new();
+        // What an option is when its value is no good, so that the others can still be looked at.
+        let built_in = self.layers[..].iter().take_while(|layer| layer.origin("") == Origin::Default);
+        let built_in: Vec<&Layer> = built_in.collect();
+        for setting in SETTINGS {
+            let Some(value) = value_in(&values, setting) else { continue };
+            self.collect_origins(value, setting.key, &mut origins);
+            let findings = setting.kind.check(value);
+            let bad = !findings.is_empty();
+            for finding in findings {
+                let key = format!("{}{}", setting.key, finding.path);
+                let origin = origins.get(&key).cloned().unwrap_or_else(|| self.origin(value, &key));
+                problems.push(
+                    Problem::new(key, finding.what, origin).valued(finding.shown).meaning(finding.suggestion),
+                );
             }
-            (Err(problem), _) => problems.push(problem),
-        }
-    }
-    layers
-}
-
-/// Takes out what stands where a table belongs: merged, it would hide the table of the layers below.
-fn keep_tables(
-    values: &mut Dict,
-    defaults: &Value,
-    path: &str,
-    origin: &Origin,
-    problems: &mut Vec<Problem>,
-) {
-    let Value::Dict(_, defaults) = defaults else { return };
-    for (name, default) in defaults.iter().filter(|(_, default)| matches!(default, Value::Dict(..))) {
-        let Some(value) = values.get_mut(name) else { continue };
-        let key = join(path, name);
-        if let Value::Dict(_, inner) = value {
-            keep_tables(inner, default, &key, origin, problems);
-        } else {
-            let what = format!("expected a table, found {}", kind(&value.to_actual()));
-            problems.push(Problem::new(key, what, origin.clone()));
-            values.remove(name);
-        }
-    }
-}
-
-fn join(path: &str, name: &str) -> String {
-    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
-}
-
-/// All layers as one table whose values know where they came from.
-fn merged(figment: &Figment) -> Value {
-    let values = figment.data().ok().and_then(|mut profiles| profiles.remove(&Profile::Default));
-    values.unwrap_or_default().into()
-}
-
-/// Checks every value. After a problem the built-in value takes the bad one's place, so that the next one is found.
-fn check(figment: &Figment, defaults: &Value, problems: &mut Vec<Problem>) -> Option<Config> {
-    let mut values = merged(figment);
-    loop {
-        match Config::deserialize(&values) {
-            Ok(mut config) => {
-                collect_origins(figment, &values, "", &mut config.origins);
-                return Some(config);
+            if bad {
+                let default = built_in.iter().rev().find_map(|layer| layer.value(setting)).cloned();
+                let (_, name) = setting.parts();
+                let section = section_of(&mut values, setting);
+                section.map(|section| match default {
+                    Some(default) => section.insert(name.to_owned(), default),
+                    None => section.remove(name),
+                });
             }
-            Err(error) => {
-                problems.push(Problem::of(&error, origin(figment, locate(&values, &error.path))));
-                if !restore(&mut values, defaults, &error.path) {
-                    return None;
+        }
+        let mut config = Config::deserialize(&Value::from(values)).map_err(|error| {
+            problems.push(Problem::new(error.path.join("."), error.kind.to_string(), Origin::Default));
+            ConfigError::new(problems.clone())
+        })?;
+        config.origins = origins;
+        config.warnings.clone_from(&self.warnings);
+        rules::check(&config, &mut problems);
+        if problems.is_empty() { Ok(config) } else { Err(ConfigError::new(problems)) }
+    }
+
+    /// Notes for every single value, and for every list and what is in it, where it came from.
+    fn collect_origins(&self, value: &Value, key: &str, origins: &mut BTreeMap<String, Origin>) {
+        match value {
+            Value::Dict(_, values) => {
+                for (name, value) in values {
+                    self.collect_origins(value, &join(key, name), origins);
                 }
             }
-        }
-    }
-}
-
-fn origin(figment: &Figment, value: &Value) -> Origin {
-    figment.get_metadata(value.tag()).map_or(Origin::Default, Origin::of)
-}
-
-/// The value at `path`, or the innermost one around it that exists.
-fn locate<'v>(value: &'v Value, path: &[String]) -> &'v Value {
-    let Some((part, rest)) = path.split_first() else { return value };
-    let inner = match value {
-        Value::Dict(_, values) => values.get(part),
-        Value::Array(_, values) => part.parse::<usize>().ok().and_then(|index| values.get(index)),
-        _ => None,
-    };
-    inner.map_or(value, |inner| locate(inner, rest))
-}
-
-/// Puts the built-in value back at `path`, or nothing where there is none. Says whether that changed anything.
-fn restore(value: &mut Value, default: &Value, path: &[String]) -> bool {
-    let (Some((part, rest)), Value::Dict(_, values), Value::Dict(_, defaults)) =
-        (path.split_first(), &mut *value, default)
-    else {
-        let changed = value != default;
-        *value = default.clone();
-        return changed;
-    };
-    match (values.get_mut(part), defaults.get(part)) {
-        (Some(value), Some(default)) => restore(value, default, rest),
-        (None, _) => false,
-        (Some(_), None) => values.remove(part).is_some(),
-    }
-}
-
-/// Notes for every single value, and for every list, where it came from.
-fn collect_origins(figment: &Figment, value: &Value, key: &str, origins: &mut BTreeMap<String, Origin>) {
-    if let Value::Dict(_, values) = value {
-        for (name, value) in values {
-            collect_origins(figment, value, &join(key, name), origins);
-        }
-    } else {
-        origins.insert(key.to_owned(), origin(figment, value));
-    }
-}
-
-/// Makes paths absolute: one in a file starts at the file's folder, any other at the current folder.
-fn resolve_paths(config: &mut Config, environment: &Environment, problems: &mut Vec<Problem>) {
-    let Config { agent, sandbox, docker, local, eval, origins, .. } = config;
-    let single = [
-        ("agent.path", agent.path.as_mut()),
-        ("docker.cert_path", docker.cert_path.as_mut()),
-        ("local.state_dir", Some(&mut local.state_dir)),
-        ("local.image_dir", Some(&mut local.image_dir)),
-        ("eval.out_dir", Some(&mut eval.out_dir)),
-    ];
-    let mounts = sandbox.mounts.iter_mut().map(|mount| ("sandbox.mounts", Some(&mut mount.source)));
-    for (key, path) in single.into_iter().chain(mounts) {
-        let (Some(path), Some(origin)) = (path, origins.get(key)) else { continue };
-        let folder = match origin {
-            Origin::File(file) => file.parent().unwrap_or(Path::new("/")),
-            _ => &environment.current_dir,
-        };
-        if path.as_os_str().is_empty() {
-            problems.push(Problem::new(key, "is empty", origin.clone()));
-        } else if let Ok(below_home) = path.strip_prefix("~") {
-            match environment.home_dir() {
-                Some(home) => *path = home.join(below_home),
-                None => problems.push(Problem::new(
-                    key,
-                    "starts with ~, and there is no home folder",
-                    origin.clone(),
-                )),
+            Value::Array(_, values) => {
+                origins.insert(key.to_owned(), self.origin(value, key));
+                for (index, value) in values.iter().enumerate() {
+                    self.collect_origins(value, &format!("{key}[{index}]"), origins);
+                }
             }
-        } else {
-            // Through its components, to drop what is as good as nothing: `/a/./b`.
-            *path = folder.join(&path).components().collect();
+            _ => {
+                origins.insert(key.to_owned(), self.origin(value, key));
+            }
         }
     }
+}
+
+fn no_profile(name: &str, known: &BTreeSet<String>, origin: Origin) -> Problem {
+    let names: Vec<&str> = known.iter().map(String::as_str).collect();
+    let what = if names.is_empty() {
+        format!("there is no profile {name:?}, and no file has any")
+    } else {
+        format!("there is no profile {name:?}, there are {}", names.join(", "))
+    };
+    Problem::of_file(origin, what).meaning(nearest(name, names).map(str::to_owned))
 }

@@ -1,15 +1,21 @@
-//! The configuration as plain fields. `default.toml` says what each means and what it is when nobody sets it.
+//! The configuration as plain fields. `default.toml` says what each means and what it is when nobody sets it; what the
+//! values may be is in `table`, and was checked before they come here.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error};
 
+use crate::builder::ConfigBuilder;
+pub use crate::choice::{
+    CleanupPolicy, DeliveryKind, LogFormat, LogLevel, PullPolicy, RuntimeKind, TaintEffect,
+    TolerationOperator, UnknownValue,
+};
+use crate::error::ConfigError;
 use crate::layers::Origin;
+use crate::secret::Secret;
 use crate::units;
 
 /// What the user wants, checked and complete.
@@ -19,7 +25,6 @@ pub struct Config {
     /// Where sandboxes run.
     pub runtime: RuntimeKind,
     /// Who makes the sandboxes; not empty, no control characters.
-    #[serde(deserialize_with = "owner")]
     pub owner: String,
     /// The program in every sandbox.
     pub agent: AgentConfig,
@@ -27,6 +32,8 @@ pub struct Config {
     pub sandbox: SandboxConfig,
     /// How much of the machine one sandbox gets.
     pub resources: ResourcesConfig,
+    /// The source tree in every sandbox.
+    pub source: SourceConfig,
     /// The runtime `docker`.
     pub docker: DockerConfig,
     /// The runtime `k8s`.
@@ -41,9 +48,32 @@ pub struct Config {
     pub log: LogConfig,
     #[serde(skip)]
     pub(crate) origins: BTreeMap<String, Origin>,
+    #[serde(skip)]
+    pub(crate) warnings: Vec<String>,
 }
 
 impl Config {
+    /// The configuration as the command `oh` finds it: of this process's files and variables.
+    ///
+    /// # Errors
+    /// All that is wrong, at once.
+    pub fn load() -> Result<Self, ConfigError> {
+        ConfigBuilder::new().load()
+    }
+
+    /// To set options in the program, above files and variables.
+    #[must_use]
+    pub fn builder() -> ConfigBuilder {
+        ConfigBuilder::new()
+    }
+
+    /// What is no error and probably a mistake all the same: variables spelled almost as ours, and what of a file of
+    /// OpenHands has no meaning here.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
     /// Where the value of an option came from: `docker.host`, or `sandbox.env.LANG` for one entry of a table. `None`
     /// when it has no value, or there is no such option.
     #[must_use]
@@ -59,31 +89,31 @@ pub struct AgentConfig {
     /// The agent's static binary; `None`: look beside the running program.
     pub path: Option<PathBuf>,
     /// How it gets into a sandbox, the first that works; not empty. `None`: every way that is possible.
-    #[serde(default, deserialize_with = "ways")]
     pub delivery: Option<Vec<DeliveryKind>>,
     /// An image that holds it.
     pub image: Option<String>,
     /// Where the sandboxes' own images hold it; absolute.
-    #[serde(default, deserialize_with = "path_in_image")]
     pub present: Option<String>,
 }
 
 /// What holds for every sandbox.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SandboxConfig {
     /// It ends by itself after this time; more than nothing.
-    #[serde(deserialize_with = "units::positive_duration")]
+    #[serde(deserialize_with = "units::duration")]
     pub ttl: Duration,
     /// One made for one command or an evaluation ends when nobody has been connected for this long; more than nothing.
-    #[serde(deserialize_with = "units::positive_duration")]
+    #[serde(deserialize_with = "units::duration")]
     pub lease: Duration,
     /// Longest time for getting the image and for the sandbox to be ready; more than nothing.
-    #[serde(deserialize_with = "units::positive_duration")]
+    #[serde(deserialize_with = "units::duration")]
     pub start_timeout: Duration,
     /// Between SIGTERM and SIGKILL; zero kills at once.
     #[serde(deserialize_with = "units::duration")]
     pub grace: Duration,
+    /// What becomes of one made for one command or an instance.
+    pub cleanup: CleanupPolicy,
     /// User to run as, a name or a number; `None` is the image's own.
     pub user: Option<String>,
     /// Whether the image's files cannot be written to.
@@ -91,27 +121,9 @@ pub struct SandboxConfig {
     /// Whether it runs without privileges, and not as root.
     pub restricted: bool,
     /// Environment of every command, on top of the image's. Names are ones a process can have.
-    #[serde(deserialize_with = "variables")]
-    pub env: BTreeMap<String, String>,
+    pub env: BTreeMap<String, Secret>,
     /// Folders and files of the host in it.
     pub mounts: Vec<MountConfig>,
-}
-
-/// Shows the names of environment variables, never their values: they may be secrets.
-impl fmt::Debug for SandboxConfig {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SandboxConfig")
-            .field("ttl", &self.ttl)
-            .field("lease", &self.lease)
-            .field("start_timeout", &self.start_timeout)
-            .field("grace", &self.grace)
-            .field("user", &self.user)
-            .field("read_only_root", &self.read_only_root)
-            .field("restricted", &self.restricted)
-            .field("env", &self.env.keys().collect::<Vec<_>>())
-            .field("mounts", &self.mounts)
-            .finish()
-    }
 }
 
 /// A host folder or file in the sandbox.
@@ -121,7 +133,6 @@ pub struct MountConfig {
     /// Absolute path on this machine.
     pub source: PathBuf,
     /// Absolute path in the sandbox.
-    #[serde(deserialize_with = "absolute")]
     pub target: PathBuf,
     /// Whether the sandbox may not write to it.
     #[serde(default)]
@@ -133,16 +144,30 @@ pub struct MountConfig {
 #[serde(deny_unknown_fields)]
 pub struct ResourcesConfig {
     /// Cores it is sure to get, without an upper limit; more than nothing.
-    #[serde(deserialize_with = "cores")]
+    #[serde(deserialize_with = "units::cores")]
     pub cpu: f64,
     /// Bytes of memory, request and limit; more than nothing.
-    #[serde(deserialize_with = "units::positive_size")]
+    #[serde(deserialize_with = "units::size")]
     pub memory: u64,
     /// Bytes of writable disk; more than nothing.
-    #[serde(deserialize_with = "units::positive_size")]
+    #[serde(deserialize_with = "units::size")]
     pub ephemeral_storage: u64,
     /// Most processes and threads at once.
     pub pids: NonZeroU32,
+}
+
+/// A source tree, read-only in every sandbox and first in its `PYTHONPATH`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceConfig {
+    /// Whether it is there. Then either `path` or `claim` is set.
+    pub mount: bool,
+    /// Folder of this machine; on Kubernetes, of the node.
+    pub path: Option<PathBuf>,
+    /// PersistentVolumeClaim of the namespace, on Kubernetes.
+    pub claim: Option<String>,
+    /// Absolute path in the sandbox.
+    pub target: PathBuf,
 }
 
 /// The runtime `docker`.
@@ -159,6 +184,12 @@ pub struct DockerConfig {
     pub pull: PullPolicy,
     /// Network of the containers; `None` is the engine's default one.
     pub network: Option<String>,
+    /// Host of the registry that user and password are for; all three are set, or none.
+    pub registry: Option<String>,
+    /// The user there.
+    pub registry_user: Option<String>,
+    /// The password there.
+    pub registry_password: Option<Secret>,
 }
 
 /// The runtime `k8s`.
@@ -172,29 +203,41 @@ pub struct K8sConfig {
     pub context: Option<String>,
     /// Where Pods are made; `None` is the context's own.
     pub namespace: Option<String>,
+    /// Service account of the Pods; `None` is the namespace's default one.
+    pub service_account: Option<String>,
     /// Secrets of the namespace that registries ask for.
     pub image_pull_secrets: Vec<String>,
+    /// When a node pulls an image.
+    pub pull: PullPolicy,
     /// Labels a node has to have.
     pub node_selector: BTreeMap<String, String>,
     /// Taints of nodes that do not matter.
     pub tolerations: Vec<TolerationConfig>,
+    /// Labels of the Pods, besides ours.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations of the Pods, besides ours.
+    pub annotations: BTreeMap<String, String>,
+    /// PriorityClass of the Pods; `None` is the cluster's default one.
+    pub priority_class: Option<String>,
+    /// RuntimeClass of the Pods; `None` is the nodes' own.
+    pub runtime_class: Option<String>,
     /// Longest time for a node to have room; more than nothing.
-    #[serde(deserialize_with = "units::positive_duration")]
+    #[serde(deserialize_with = "units::duration")]
     pub schedule_timeout: Duration,
 }
 
 /// A taint of nodes that does not matter, as Kubernetes has it.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TolerationConfig {
     /// The taint's key; `None` is every one.
     pub key: Option<String>,
-    /// `Exists` or `Equal`; `None` is `Equal`.
-    pub operator: Option<String>,
+    /// `None` is `Equal`.
+    pub operator: Option<TolerationOperator>,
     /// The taint's value, for `Equal`.
     pub value: Option<String>,
-    /// `NoSchedule`, `PreferNoSchedule` or `NoExecute`; `None` is every one.
-    pub effect: Option<String>,
+    /// `None` is every one.
+    pub effect: Option<TaintEffect>,
 }
 
 /// The runtime `local`.
@@ -207,7 +250,7 @@ pub struct LocalConfig {
     pub image_dir: PathBuf,
 }
 
-/// Which image an instance runs in. `oh-builder` reads the two.
+/// Which image an instance runs in. `oh-builder` reads all three.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ImageConfig {
@@ -215,6 +258,8 @@ pub struct ImageConfig {
     pub template: String,
     /// What stands in for `docker.io`.
     pub mirror: Option<String>,
+    /// What stands in for all before the last slash of an image.
+    pub repo: Option<String>,
 }
 
 /// Evaluations.
@@ -224,7 +269,7 @@ pub struct EvalConfig {
     /// Most instances at once.
     pub workers: NonZeroUsize,
     /// Longest time for one instance's tests; more than nothing.
-    #[serde(deserialize_with = "units::positive_duration")]
+    #[serde(deserialize_with = "units::duration")]
     pub timeout: Duration,
     /// Where logs and reports go.
     pub out_dir: PathBuf,
@@ -238,190 +283,4 @@ pub struct LogConfig {
     pub level: LogLevel,
     /// How it is written.
     pub format: LogFormat,
-}
-
-/// A word that is none of those an option knows.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown value {value:?}, use {known}")]
-pub struct UnknownValue {
-    value: String,
-    known: String,
-}
-
-/// An option that is one of a few words. They are read from text alone: serde's derived enums take numbers too.
-macro_rules! choice {
-    ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $word:literal,)+ }) => {
-        $(#[$about])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-        #[serde(try_from = "String")]
-        pub enum $name {
-            $($(#[$doc])* $variant,)+
-        }
-
-        impl $name {
-            /// All there are.
-            pub const ALL: &[Self] = &[$(Self::$variant),+];
-
-            /// How it is written.
-            #[must_use]
-            pub const fn name(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $word,)+
-                }
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.pad(self.name())
-            }
-        }
-
-        impl std::str::FromStr for $name {
-            type Err = UnknownValue;
-
-            fn from_str(text: &str) -> Result<Self, UnknownValue> {
-                let found = Self::ALL.iter().find(|choice| choice.name() == text);
-                found.copied().ok_or_else(|| UnknownValue {
-                    value: text.to_owned(),
-                    known: one_of(&[$($word),+]),
-                })
-            }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = UnknownValue;
-
-            fn try_from(text: String) -> Result<Self, UnknownValue> {
-                text.parse()
-            }
-        }
-    };
-}
-
-choice! {
-    /// Where sandboxes run.
-    RuntimeKind {
-        /// Containers of a Docker engine.
-        Docker = "docker",
-        /// Pods of a Kubernetes cluster.
-        K8s = "k8s",
-        /// Processes in a folder of this machine, without isolation.
-        Local = "local",
-    }
-}
-
-choice! {
-    /// A way for the agent into a sandbox, in the order they are tried.
-    DeliveryKind {
-        /// The backend is given it once and keeps it.
-        Upload = "upload",
-        /// From an image that holds it.
-        Image = "image",
-        /// The sandbox's image holds it.
-        Present = "present",
-        /// Kept by the backend, executed from memory.
-        Memory = "memory",
-    }
-}
-
-choice! {
-    /// When to pull an image.
-    PullPolicy {
-        /// When the engine has none of that name.
-        Missing = "missing",
-        /// Not at all.
-        Never = "never",
-        /// Before every sandbox.
-        Always = "always",
-    }
-}
-
-choice! {
-    /// How important something has to be to be logged.
-    LogLevel {
-        /// Nothing is.
-        Off = "off",
-        /// What failed.
-        Error = "error",
-        /// What is suspicious.
-        Warn = "warn",
-        /// What happens.
-        Info = "info",
-        /// What helps to find a mistake.
-        Debug = "debug",
-        /// Everything.
-        Trace = "trace",
-    }
-}
-
-choice! {
-    /// How the log is written.
-    LogFormat {
-        /// Lines for people.
-        Human = "human",
-        /// One JSON object a line.
-        Json = "json",
-    }
-}
-
-/// `docker or local`; `missing, never or always`.
-fn one_of(words: &[&str]) -> String {
-    match words {
-        [rest @ .., last] if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
-        words => words.concat(),
-    }
-}
-
-fn owner<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let owner = String::deserialize(deserializer)?;
-    if owner.is_empty() || owner.chars().any(char::is_control) {
-        return Err(D::Error::custom("has to be text without control characters, and not empty"));
-    }
-    Ok(owner)
-}
-
-fn variables<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
-    let variables = BTreeMap::<String, String>::deserialize(deserializer)?;
-    for (name, value) in &variables {
-        if name.is_empty() || name.contains(['=', '\0']) {
-            return Err(D::Error::custom(format_args!(
-                "{name:?} cannot be the name of an environment variable"
-            )));
-        }
-        if value.contains('\0') {
-            return Err(D::Error::custom(format_args!("the value of {name} holds a zero byte")));
-        }
-    }
-    Ok(variables)
-}
-
-fn absolute<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
-    let path = PathBuf::deserialize(deserializer)?;
-    if path.is_absolute() {
-        Ok(path)
-    } else {
-        Err(D::Error::custom(format_args!("{path:?} is a path in the sandbox, so it has to start with '/'")))
-    }
-}
-
-fn ways<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<DeliveryKind>>, D::Error> {
-    match Option::<Vec<DeliveryKind>>::deserialize(deserializer)? {
-        Some(ways) if ways.is_empty() => Err(D::Error::custom("names no way into a sandbox")),
-        ways => Ok(ways),
-    }
-}
-
-fn path_in_image<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    match Option::<String>::deserialize(deserializer)? {
-        Some(path) if !path.starts_with('/') => Err(D::Error::custom(format_args!(
-            "{path:?} is a path in the sandbox, so it has to start with '/'"
-        ))),
-        path => Ok(path),
-    }
-}
-
-fn cores<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    let cores = f64::deserialize(deserializer)?;
-    if cores.is_finite() && cores > 0.0 { Ok(cores) } else { Err(D::Error::custom("has to be more than 0")) }
 }

@@ -52,82 +52,54 @@ pub(crate) fn sections() -> Vec<Section> {
     sections
 }
 
-/// The options of all sections.
-pub(crate) fn all() -> Vec<Documented> {
-    sections().into_iter().flat_map(|section| section.options).collect()
+/// What an option means; empty when there is none.
+pub(crate) fn help(key: &str) -> String {
+    let all = sections().into_iter().flat_map(|section| section.options);
+    all.into_iter().find(|option| option.key() == key).map(|option| option.help).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
-    use figment::error::Kind;
-    use figment::value::{Dict, Value};
-    use serde::Deserialize;
+    use figment::value::Value;
 
     use super::*;
-    use crate::environment::{Meaning, VARIABLES};
-    use crate::model::Config;
+    use crate::file::parse_toml;
+    use crate::layers::value_in;
+    use crate::table::{SETTINGS, Setting};
 
-    /// `default.toml` with every example as if it held.
-    fn examples() -> Dict {
+    #[test]
+    fn every_option_is_documented_in_the_order_of_the_table() {
+        let documented: Vec<_> =
+            sections().iter().flat_map(|section| &section.options).map(Documented::key).collect();
+        let known: Vec<_> = SETTINGS.iter().map(|setting| setting.key).collect();
+        assert_eq!(documented, known);
+        for option in sections().iter().flat_map(|section| &section.options) {
+            assert!(option.help.ends_with('.'), "{} has no help", option.key());
+        }
+    }
+
+    #[test]
+    fn built_in_values_and_examples_are_values_the_options_take() {
+        // Every example as if it held.
         let option =
             |line: &'static str| line.strip_prefix('#').filter(|line| !line.starts_with(' ')).unwrap_or(line);
         let lines: Vec<_> = DEFAULT.lines().map(option).collect();
-        toml::from_str(&lines.join("\n")).unwrap()
-    }
-
-    /// What serde takes in `section`, from its answer to an option that cannot be.
-    fn known(section: &str) -> Vec<&'static str> {
-        let mut values = examples();
-        let bad = Value::from(0);
-        if section.is_empty() {
-            values.insert("!".into(), bad);
-        } else {
-            let Some(Value::Dict(_, inner)) = values.get_mut(section) else {
-                panic!("{section} is no table")
-            };
-            inner.insert("!".into(), bad);
-        }
-        match Config::deserialize(&Value::from(values)).unwrap_err().kind {
-            Kind::UnknownField(_, known) => known.to_vec(),
-            other => panic!("{section}: {other}"),
-        }
-    }
-
-    #[test]
-    fn every_option_is_documented_and_every_documented_option_exists() {
-        let sections = sections();
-        let mut top: BTreeSet<_> =
-            sections.iter().map(|section| section.name).filter(|name| !name.is_empty()).collect();
-        for section in &sections {
-            let documented: BTreeSet<_> = section.options.iter().map(|option| option.name).collect();
-            let expected: BTreeSet<_> = known(section.name).into_iter().collect();
-            if section.name.is_empty() {
-                top.extend(documented);
-                assert_eq!(top, expected);
-            } else {
-                assert_eq!(documented, expected, "[{}]", section.name);
-            }
-            for option in &section.options {
-                assert!(option.help.ends_with('.'), "{} has no help", option.key());
+        let values = parse_toml(&lines.join("\n")).unwrap().values;
+        for setting in SETTINGS {
+            let value =
+                value_in(&values, setting).unwrap_or_else(|| panic!("{} has no example", setting.key));
+            if crate::secret::file_of(value).is_none() {
+                assert_eq!(setting.kind.check(value), [], "{}", setting.key);
             }
         }
     }
 
     #[test]
-    fn every_variable_sets_an_option_that_exists() {
-        let keys: Vec<_> = all().iter().map(Documented::key).collect();
-        for variable in VARIABLES {
-            if let Meaning::Option(key) | Meaning::Flag(key) = variable.meaning {
-                assert!(keys.iter().any(|known| known == key), "{} sets {key}", variable.name);
-            }
+    fn wrong_values_are_found_whatever_the_kind() {
+        for setting in SETTINGS {
+            // None of them takes a list of a list.
+            let bad: Value = vec![Value::from(vec![0_i64])].into();
+            assert_ne!(Setting::of(setting.key).unwrap().kind.check(&bad), [], "{}", setting.key);
         }
-    }
-
-    #[test]
-    fn examples_are_values_the_options_take() {
-        let config = Config::deserialize(&Value::from(examples())).unwrap();
-        assert_eq!(config.owner, "nightly@ci");
     }
 }

@@ -21,10 +21,16 @@ const SIZES: [(&str, u64); 10] = [
 /// Most digits after the point of a size, so that nothing overflows on the way.
 const MAX_FRACTION: usize = 9;
 
-/// Text that is no duration or size, with what would be one.
+/// What is wrong with text that is no duration, size or number of cores, and what would be one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidUnit(String);
+
+impl InvalidUnit {
+    pub(crate) fn new(what: impl Into<String>) -> Self {
+        Self(what.into())
+    }
+}
 
 /// Reads a duration such as `90s`, `10m`, `1h30m`, `2d` or `500ms`. A number needs its unit, because tools differ in
 /// what `90` alone means.
@@ -33,18 +39,16 @@ pub struct InvalidUnit(String);
 /// When it is none, or longer than can be counted.
 pub fn parse_duration(text: &str) -> Result<Duration, InvalidUnit> {
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(InvalidUnit(format!("{text:?} has no unit, write \"{text}s\" for seconds")));
+        return Err(InvalidUnit(format!("has no unit, write \"{text}s\" for seconds")));
     }
     // humantime reads `M` as months, and nobody who writes 10M means those.
     if text.contains('M') {
-        return Err(InvalidUnit(format!("{text:?} is no duration, minutes are written like \"10m\"")));
+        return Err(InvalidUnit::new("is no duration, minutes are written like \"10m\""));
     }
     humantime::parse_duration(text).map_err(|error| {
-        InvalidUnit(match error {
-            humantime::DurationError::NumberOverflow => {
-                format!("{text:?} is not a duration that can be counted")
-            }
-            _ => format!("{text:?} is no duration, write one like \"90s\", \"10m\" or \"1h30m\""),
+        InvalidUnit::new(match error {
+            humantime::DurationError::NumberOverflow => "is not a duration that can be counted",
+            _ => "is no duration, write one like \"90s\", \"10m\" or \"1h30m\"",
         })
     })
 }
@@ -55,7 +59,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, InvalidUnit> {
 /// # Errors
 /// When it is none, or larger than 64 bits.
 pub fn parse_size(text: &str) -> Result<u64, InvalidUnit> {
-    let invalid = |why: &str| InvalidUnit(format!("{text:?} is no size, {why}"));
+    let invalid = |why: &str| InvalidUnit(format!("is no size, {why}"));
     let unit_at = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, suffix) = text.split_at(unit_at);
     let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
@@ -76,57 +80,52 @@ pub fn parse_size(text: &str) -> Result<u64, InvalidUnit> {
     bytes.ok_or_else(|| invalid("it is too large"))
 }
 
+/// Reads an amount of CPU: cores such as `2` or `0.5`, or thousandths of one such as `500m`.
+///
+/// # Errors
+/// When it is none, or nothing.
+pub fn parse_cores(text: &str) -> Result<f64, InvalidUnit> {
+    let (number, scale) = text.strip_suffix('m').map_or((text, 1.0), |number| (number, 1000.0));
+    let plain = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    match number.parse::<f64>().ok().filter(|_| plain) {
+        Some(cores) if cores > 0.0 && cores.is_finite() => Ok(cores / scale),
+        Some(_) => Err(InvalidUnit::new("has to be more than 0")),
+        None => Err(InvalidUnit::new("is no amount of CPU, write cores like 2, 0.5 or \"500m\"")),
+    }
+}
+
 pub(crate) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    deserializer.deserialize_any(DurationVisitor)
+    parse_duration(&deserializer.deserialize_any(Text)?).map_err(D::Error::custom)
 }
 
-pub(crate) fn positive_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    match duration(deserializer)? {
-        Duration::ZERO => Err(D::Error::custom("has to be more than nothing")),
-        duration => Ok(duration),
-    }
+pub(crate) fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    parse_size(&deserializer.deserialize_any(Text)?).map_err(D::Error::custom)
 }
 
-pub(crate) fn positive_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    match deserializer.deserialize_any(SizeVisitor)? {
-        0 => Err(D::Error::custom("has to be more than 0")),
-        size => Ok(size),
-    }
+pub(crate) fn cores<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    parse_cores(&deserializer.deserialize_any(Text)?).map_err(D::Error::custom)
 }
 
-struct DurationVisitor;
+/// Text, or a number that is as good as its text.
+struct Text;
 
-impl Visitor<'_> for DurationVisitor {
-    type Value = Duration;
+impl Visitor<'_> for Text {
+    type Value = String;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a duration like \"90s\", \"10m\" or \"1h30m\"")
+        f.write_str("text or a number")
     }
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<Duration, E> {
-        parse_duration(text).map_err(E::custom)
+    fn visit_str<E: Error>(self, text: &str) -> Result<String, E> {
+        Ok(text.to_owned())
     }
 
-    fn visit_i64<E: Error>(self, number: i64) -> Result<Duration, E> {
-        self.visit_str(&number.to_string())
-    }
-}
-
-struct SizeVisitor;
-
-impl Visitor<'_> for SizeVisitor {
-    type Value = u64;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a size like \"4Gi\" or \"512Mi\", or a number of bytes")
+    fn visit_i64<E: Error>(self, number: i64) -> Result<String, E> {
+        Ok(number.to_string())
     }
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<u64, E> {
-        parse_size(text).map_err(E::custom)
-    }
-
-    fn visit_i64<E: Error>(self, bytes: i64) -> Result<u64, E> {
-        self.visit_str(&bytes.to_string())
+    fn visit_f64<E: Error>(self, number: f64) -> Result<String, E> {
+        Ok(number.to_string())
     }
 }
 
@@ -152,12 +151,12 @@ mod tests {
     #[test]
     fn durations_that_are_none_say_what_would_be_one() {
         for (text, message) in [
-            ("90", "\"90\" has no unit, write \"90s\" for seconds"),
-            ("", "\"\" is no duration, write one like \"90s\", \"10m\" or \"1h30m\""),
-            ("-5s", "\"-5s\" is no duration, write one like \"90s\", \"10m\" or \"1h30m\""),
-            ("5 parsecs", "\"5 parsecs\" is no duration, write one like \"90s\", \"10m\" or \"1h30m\""),
-            ("10M", "\"10M\" is no duration, minutes are written like \"10m\""),
-            ("99999999999999999999s", "\"99999999999999999999s\" is not a duration that can be counted"),
+            ("90", "has no unit, write \"90s\" for seconds"),
+            ("", "is no duration, write one like \"90s\", \"10m\" or \"1h30m\""),
+            ("-5s", "is no duration, write one like \"90s\", \"10m\" or \"1h30m\""),
+            ("5 parsecs", "is no duration, write one like \"90s\", \"10m\" or \"1h30m\""),
+            ("10M", "is no duration, minutes are written like \"10m\""),
+            ("99999999999999999999s", "is not a duration that can be counted"),
         ] {
             assert_eq!(parse_duration(text).unwrap_err().to_string(), message, "{text}");
         }
@@ -199,7 +198,17 @@ mod tests {
             ("16384Pi", "it is too large".into()),
             ("99999999999999999999999999999999999999999", "it is too large".into()),
         ] {
-            assert_eq!(parse_size(text).unwrap_err().to_string(), format!("{text:?} is no size, {why}"));
+            assert_eq!(parse_size(text).unwrap_err().to_string(), format!("is no size, {why}"));
+        }
+    }
+
+    #[test]
+    fn cores_are_whole_parts_or_thousandths() {
+        for (text, cores) in [("2", 2.0), ("0.5", 0.5), ("500m", 0.5), ("1500m", 1.5)] {
+            assert_eq!(parse_cores(text), Ok(cores), "{text}");
+        }
+        for text in ["0", "0m", "-1", "", "m", "nan", "inf", "1e3", "two", "1.2.3"] {
+            assert!(parse_cores(text).is_err(), "{text}");
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use oh_config::Overrides;
+use oh_config::Config;
 use oh_runtime::{Capabilities, RunId, Runtime, Sandbox, SandboxName, SandboxSpec, Selector, label};
 
 use crate::environment;
@@ -87,13 +87,13 @@ impl Subject {
 
 async fn open(backend: &str, owner: &str) -> Result<Runtime, String> {
     let by = environment::BACKENDS;
-    let overrides = Overrides::new()
+    let builder = Config::builder()
         .set("runtime", by, Some(backend))
         .set("owner", by, Some(owner))
         // A cluster keeps free what a sandbox asks for: many of them have to fit on a small one.
         .set("resources.cpu", by, Some("0.05"))
         .set("resources.memory", by, Some("1Gi"));
-    let config = oh_config::load(overrides).map_err(|error| describe(&error))?;
+    let config = builder.load().map_err(|error| describe(&error))?;
     Runtime::open(&config).await.map_err(|error| describe(&error))
 }
 

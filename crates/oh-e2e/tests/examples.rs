@@ -8,7 +8,7 @@ mod agent_loop;
 mod batch;
 
 use oh_e2e::environment;
-use oh_runtime::oh_config::{self, Overrides};
+use oh_runtime::oh_config::Config;
 use oh_runtime::{Runtime, SandboxName, Selector};
 
 type Fallible<T = ()> = Result<T, Box<dyn std::error::Error>>;
@@ -18,12 +18,12 @@ async fn runtimes(test: &str) -> Fallible<Vec<(String, Runtime)>> {
     let mut runtimes = Vec::new();
     for backend in environment::backends() {
         let owner = format!("{test}-{}", std::process::id());
-        let overrides = Overrides::new()
+        let config = Config::builder()
             .set("runtime", environment::BACKENDS, Some(backend.as_str()))
             .set("owner", environment::BACKENDS, Some(owner.as_str()))
             .set("resources.cpu", environment::BACKENDS, Some("0.05"))
             .set("resources.memory", environment::BACKENDS, Some("1Gi"));
-        let config = oh_config::load(overrides)?;
+        let config = config.load()?;
         runtimes.push((backend, Runtime::open(&config).await?));
     }
     Ok(runtimes)

@@ -38,7 +38,7 @@ impl DockerBackend {
         let client = Client::connect(config.endpoint()?).await?;
         Ok(Self {
             client,
-            images: Images::new(config.pull, config.pull_timeout),
+            images: Images::new(&config),
             payloads: Payloads::default(),
             network: config.network,
         })

@@ -1,5 +1,6 @@
 //! What the caller decides, as plain values: this crate never reads the environment.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -22,6 +23,24 @@ pub enum PullPolicy {
     Always,
 }
 
+/// Who we are at a registry.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RegistryLogin {
+    /// Its host, as it stands in images: `registry.example.com:5000`, `docker.io`. No other is shown the password.
+    pub host: String,
+    /// The user.
+    pub user: String,
+    /// The password, or a token.
+    pub password: String,
+}
+
+/// Never shows the password.
+impl fmt::Debug for RegistryLogin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.user, self.host)
+    }
+}
+
 /// Which engine, and what holds for all sandboxes on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DockerConfig {
@@ -36,6 +55,8 @@ pub struct DockerConfig {
     pub pull: PullPolicy,
     /// How long one pull may take.
     pub pull_timeout: Duration,
+    /// Who we are where images are pulled from; `None` is nobody.
+    pub registry: Option<RegistryLogin>,
     /// Network of the containers: `none`, or one the engine knows; `None` is the engine's default one.
     pub network: Option<String>,
 }
@@ -48,6 +69,7 @@ impl Default for DockerConfig {
             cert_path: None,
             pull: PullPolicy::default(),
             pull_timeout: DEFAULT_PULL_TIMEOUT,
+            registry: None,
             network: None,
         }
     }

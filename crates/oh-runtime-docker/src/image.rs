@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bollard::auth::DockerCredentials;
 use bollard::errors::Error as EngineError;
 use bollard::models::ImageInspect;
 use bollard::query_parameters::CreateImageOptionsBuilder;
@@ -12,7 +13,7 @@ use oci_spec::distribution::Reference;
 use oh_runtime_api::{Error, ErrorKind, Result};
 
 use crate::client::Client;
-use crate::config::PullPolicy;
+use crate::config::{DockerConfig, PullPolicy, RegistryLogin};
 use crate::error::{refusal, status, words};
 
 /// Gets images; one pull of an image at a time, however many sandboxes wait for it.
@@ -20,12 +21,18 @@ use crate::error::{refusal, status, words};
 pub(crate) struct Images {
     policy: PullPolicy,
     pull_timeout: Duration,
+    login: Option<RegistryLogin>,
     pulls: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 impl Images {
-    pub(crate) fn new(policy: PullPolicy, pull_timeout: Duration) -> Self {
-        Self { policy, pull_timeout, pulls: Mutex::default() }
+    pub(crate) fn new(config: &DockerConfig) -> Self {
+        Self {
+            policy: config.pull,
+            pull_timeout: config.pull_timeout,
+            login: config.registry.clone(),
+            pulls: Mutex::default(),
+        }
     }
 
     /// Makes sure that the engine has `image` and that programs of `arch` run in it. Returns what it is.
@@ -62,7 +69,9 @@ impl Images {
             return Ok(found);
         }
         tracing::debug!(image, "pulling");
-        tokio::time::timeout(self.pull_timeout, pull(client, image, reference)).await.map_err(|_| {
+        let login = self.login.as_ref().and_then(|login| credentials(login, reference));
+        let pulling = pull(client, image, reference, login);
+        tokio::time::timeout(self.pull_timeout, pulling).await.map_err(|_| {
             let message = format!("image {image} was not pulled within {} s", self.pull_timeout.as_secs());
             failure(ErrorKind::Deadline, message).hint("pull it before, or allow more time")
         })??;
@@ -92,10 +101,31 @@ async fn inspect(client: &Client, image: &str) -> Result<Option<ImageInspect>> {
     }
 }
 
-async fn pull(client: &Client, image: &str, reference: &Reference) -> Result<()> {
+/// What the registry of `reference` is shown: nothing, unless the login is for it.
+fn credentials(login: &RegistryLogin, reference: &Reference) -> Option<DockerCredentials> {
+    let server = match reference.registry() {
+        host if host != login.host => return None,
+        // The name Docker Hub has always had for this.
+        "docker.io" => "https://index.docker.io/v1/",
+        host => host,
+    };
+    Some(DockerCredentials {
+        username: Some(login.user.clone()),
+        password: Some(login.password.clone()),
+        serveraddress: Some(server.to_owned()),
+        ..DockerCredentials::default()
+    })
+}
+
+async fn pull(
+    client: &Client,
+    image: &str,
+    reference: &Reference,
+    login: Option<DockerCredentials>,
+) -> Result<()> {
     // A name without tag or digest would pull every tag; the reference has one.
     let options = CreateImageOptionsBuilder::default().from_image(&reference.whole()).build();
-    let mut progress = client.patient.create_image(Some(options), None, None);
+    let mut progress = client.patient.create_image(Some(options), None, login);
     // The answer is 200 before anything was pulled: failures come later, as an item.
     loop {
         match progress.try_next().await {
@@ -116,7 +146,9 @@ fn pull_error(client: &Client, image: &str, error: EngineError) -> Error {
     let failed = failure(kind, format!("image {image} cannot be pulled: {said}")).caused_by(error);
     match kind {
         ErrorKind::ImageNotFound => failed.hint(MISSING_HINT),
-        ErrorKind::ImageDenied => failed.hint("pull it with `docker pull` after `docker login`"),
+        ErrorKind::ImageDenied => failed.hint(
+            "set docker.registry, registry_user and registry_password, or pull it with `docker pull` before",
+        ),
         ErrorKind::ImageRateLimited => failed.hint("wait, log in to the registry, or use a mirror of it"),
         ErrorKind::RegistryUnavailable => {
             failed.hint("check the network, or load the image without a registry")
@@ -279,6 +311,23 @@ mod tests {
         for (status, kind, said) in cases {
             assert_eq!(why_not_pulled(status, said), kind, "{said}");
         }
+    }
+
+    #[test]
+    fn a_password_is_shown_to_its_registry_alone() {
+        let login =
+            |host: &str| RegistryLogin { host: host.into(), user: "robot".into(), password: "s3cret".into() };
+        let shown =
+            |host: &str, image: &str| credentials(&login(host), &image.parse().unwrap())?.serveraddress;
+        assert_eq!(
+            shown("r.example.com:5000", "r.example.com:5000/a/b:1").as_deref(),
+            Some("r.example.com:5000")
+        );
+        assert_eq!(shown("docker.io", "team/private:1").as_deref(), Some("https://index.docker.io/v1/"));
+        for image in ["debian:12", "r.example.com/a:1", "evil.example/r.example.com/a:1"] {
+            assert_eq!(shown("r.example.com:5000", image), None, "{image}");
+        }
+        assert!(!format!("{:?}", login("r.example.com")).contains("s3cret"));
     }
 
     #[test]

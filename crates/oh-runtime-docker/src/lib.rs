@@ -26,4 +26,4 @@ mod remove;
 mod stream;
 
 pub use backend::DockerBackend;
-pub use config::{DockerConfig, PullPolicy};
+pub use config::{DockerConfig, PullPolicy, RegistryLogin};

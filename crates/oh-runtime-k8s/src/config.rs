@@ -1,6 +1,7 @@
 //! What the caller decides, as plain values: this crate reads of the environment only what a Pod finds in its own.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -21,16 +22,60 @@ pub struct K8sConfig {
     pub context: Option<String>,
     /// Where Pods are made; `None` is the context's own.
     pub namespace: Option<String>,
+    /// Service account of the Pods, which get no token of it; `None` is the namespace's default one.
+    pub service_account: Option<String>,
     /// Secrets of the namespace that registries ask for.
     pub image_pull_secrets: Vec<String>,
+    /// When a node pulls an image.
+    pub pull: PullPolicy,
     /// Labels a node has to have.
     pub node_selector: BTreeMap<String, String>,
     /// Taints of nodes that do not matter.
     pub tolerations: Vec<Toleration>,
+    /// Labels of the Pods, besides ours, which win.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations of the Pods, besides ours, which win.
+    pub annotations: BTreeMap<String, String>,
+    /// PriorityClass of the Pods; `None` is the cluster's default one.
+    pub priority_class: Option<String>,
+    /// RuntimeClass of the Pods; `None` is the nodes' own.
+    pub runtime_class: Option<String>,
+    /// A tree that every Pod finds, read-only.
+    pub source: Option<SourceTree>,
     /// How long a node may take to have room.
     pub schedule_timeout: Duration,
     /// How long a Pod may take to run, its image included.
     pub start_timeout: Duration,
+}
+
+/// When a node pulls an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PullPolicy {
+    /// When it has none of that name.
+    #[default]
+    Missing,
+    /// Never: it has to be there.
+    Never,
+    /// For every Pod: a tag may have moved.
+    Always,
+}
+
+/// A tree of files that is there already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceTree {
+    /// Where it is.
+    pub from: SourceVolume,
+    /// Absolute path in the Pods.
+    pub target: PathBuf,
+}
+
+/// Where a tree of files is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SourceVolume {
+    /// A folder of every node that Pods may run on; absolute.
+    Node(PathBuf),
+    /// A PersistentVolumeClaim of the namespace, which can be mounted by many Pods.
+    Claim(String),
 }
 
 /// A taint of nodes that does not matter, as Kubernetes has it.
@@ -52,9 +97,16 @@ impl Default for K8sConfig {
             kubeconfig: None,
             context: None,
             namespace: None,
+            service_account: None,
             image_pull_secrets: Vec::new(),
+            pull: PullPolicy::default(),
             node_selector: BTreeMap::new(),
             tolerations: Vec::new(),
+            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
+            priority_class: None,
+            runtime_class: None,
+            source: None,
             schedule_timeout: DEFAULT_SCHEDULE_TIMEOUT,
             start_timeout: DEFAULT_START_TIMEOUT,
         }

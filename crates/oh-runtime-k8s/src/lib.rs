@@ -39,4 +39,4 @@ mod transport;
 mod watch;
 
 pub use backend::K8sBackend;
-pub use config::{K8sConfig, Toleration};
+pub use config::{K8sConfig, PullPolicy, SourceTree, SourceVolume, Toleration};

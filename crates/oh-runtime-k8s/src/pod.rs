@@ -1,11 +1,13 @@
 //! From a specification to the Pod that is asked for. No input or output here.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::SystemTime;
 
 use k8s_openapi::api::core::v1::{
-    Capabilities, ConfigMapVolumeSource, Container, EmptyDirVolumeSource, EnvVar, EnvVarSource, KeyToPath,
-    LocalObjectReference, ObjectFieldSelector, Pod, PodSecurityContext, PodSpec, ResourceRequirements,
+    Capabilities, ConfigMapVolumeSource, Container, EmptyDirVolumeSource, EnvVar, EnvVarSource,
+    HostPathVolumeSource, KeyToPath, LocalObjectReference, ObjectFieldSelector,
+    PersistentVolumeClaimVolumeSource, Pod, PodSecurityContext, PodSpec, ResourceRequirements,
     SeccompProfile, SecurityContext, Toleration as PodToleration, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
@@ -16,7 +18,7 @@ use oh_runtime_api::{
     Restrictions, Result, SandboxName, SandboxSpec, place_argv, serve_argv,
 };
 
-use crate::config::{K8sConfig, Toleration};
+use crate::config::{K8sConfig, PullPolicy, SourceVolume, Toleration};
 use crate::{labels, payload};
 
 /// The container of the sandbox itself.
@@ -33,6 +35,8 @@ const KEPT: &str = "oh-load";
 const PLACED: &str = "oh-agent";
 /// What can be written to where the image's files cannot.
 const TMP: &str = "tmp";
+/// The volume with the source tree.
+const SOURCE: &str = "source";
 /// Room for the agent.
 const AGENT_ROOM: &str = "32Mi";
 /// The variable with the Pod's uid. The agent keeps `KUBERNETES_…` from commands.
@@ -68,11 +72,13 @@ pub(crate) fn pod(
         }
     };
     let Restrictions { read_only_root, restricted } = spec.restrictions;
-    let (stored, annotations) = labels::store(&spec.labels(agent, now));
+    let (stored, full) = labels::store(&spec.labels(agent, now));
+    let besides = |own: &BTreeMap<String, String>, ours| own.clone().into_iter().chain(ours).collect();
+    let (stored, annotations) = (besides(&config.labels, stored), besides(&config.annotations, full));
     let container = |name: &str, image: &str, command: Vec<String>, mounts| Container {
         name: name.to_owned(),
         image: Some(image.to_owned()),
-        image_pull_policy: Some("IfNotPresent".to_owned()),
+        image_pull_policy: Some(pull_policy(config.pull).to_owned()),
         command: Some(command),
         resources: Some(resources.clone()),
         security_context: (read_only_root || restricted).then(|| SecurityContext {
@@ -104,6 +110,10 @@ pub(crate) fn pod(
         mounts.push(mount(TMP, "/tmp", false));
         volumes.push(empty(TMP, None));
     }
+    if let Some(source) = &config.source {
+        mounts.push(mount(SOURCE, &source_target(&source.target).map_err(invalid)?, true));
+        volumes.push(source_volume(&source.from));
+    }
     let sandbox = Container {
         env: Some(environment(spec).map_err(invalid)?),
         ..container(SANDBOX, &spec.image, serve.collect(), mounts)
@@ -130,6 +140,9 @@ pub(crate) fn pod(
             termination_grace_period_seconds: Some(i64::from(GRACE)),
             automount_service_account_token: Some(false),
             enable_service_links: Some(false),
+            service_account_name: config.service_account.clone(),
+            priority_class_name: config.priority_class.clone(),
+            runtime_class_name: config.runtime_class.clone(),
             image_pull_secrets: names(&config.image_pull_secrets),
             node_selector: Some(node_selector(config, agent)),
             tolerations: Some(tolerations).filter(|all| !all.is_empty()),
@@ -218,6 +231,42 @@ fn volumes(agent: &AgentPayload) -> Vec<Volume> {
 fn empty(name: &str, size_limit: Option<Quantity>) -> Volume {
     let source = EmptyDirVolumeSource { size_limit, ..EmptyDirVolumeSource::default() };
     Volume { name: name.to_owned(), empty_dir: Some(source), ..Volume::default() }
+}
+
+fn source_volume(from: &SourceVolume) -> Volume {
+    let volume = Volume { name: SOURCE.to_owned(), ..Volume::default() };
+    match from {
+        SourceVolume::Node(path) => Volume {
+            host_path: Some(HostPathVolumeSource {
+                path: path.to_string_lossy().into_owned(),
+                // Or the kubelet makes an empty one where it is missing.
+                type_: Some("Directory".to_owned()),
+            }),
+            ..volume
+        },
+        SourceVolume::Claim(name) => Volume {
+            persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
+                claim_name: name.clone(),
+                read_only: Some(true),
+            }),
+            ..volume
+        },
+    }
+}
+
+/// Where the source tree is mounted; nothing can be where the agent is.
+fn source_target(path: &Path) -> Result<String, String> {
+    let outside = path.is_absolute() && path != Path::new("/") && !path.starts_with(AGENT_DIR);
+    let text = path.to_str().filter(|text| outside && !text.contains([':', '\0']));
+    text.map(str::to_owned).ok_or_else(|| format!("nothing can be mounted at {}", path.display()))
+}
+
+const fn pull_policy(policy: PullPolicy) -> &'static str {
+    match policy {
+        PullPolicy::Missing => "IfNotPresent",
+        PullPolicy::Never => "Never",
+        PullPolicy::Always => "Always",
+    }
 }
 
 /// Memory as request and limit, a share of the CPU but no quota, and writable disk.

@@ -5,12 +5,12 @@
 use std::path::Path;
 use std::time::Duration;
 
-use oh_runtime::oh_config::{self, Overrides};
+use oh_runtime::oh_config::Config;
 use oh_runtime::{CommandSpec, Runtime, SandboxExt, SandboxName};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let runtime = Runtime::open(&oh_config::load(Overrides::new())?).await?;
+    let runtime = Runtime::open(&Config::load()?).await?;
     let spec = runtime.spec(SandboxName::new("first-sandbox")?, "oh-test:1");
     let sandbox = runtime.create(&spec).await?;
 

@@ -113,7 +113,7 @@ pub(crate) async fn copy_to<S: Sandbox + ?Sized>(
     let name = PathBuf::from(name);
     let packing = spawn_blocking(move || pack(&source, name, &filter, writer));
     let (tar, taken) = counted(tar);
-    let total = metadata.is_file().then(|| metadata.len());
+    let total = metadata.is_file().then_some(metadata.len());
     let unpacked = reporting(sandbox.unpack(folder, &options.owner, tar), taken, of(total, progress)).await;
     // What could not be read here is why the rest could not be unpacked there.
     let packed = packing.await.map_err(panicked).and_then(|packed| packed);

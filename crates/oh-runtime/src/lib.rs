@@ -8,7 +8,7 @@
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! use oh_runtime::{CommandSpec, Runtime, SandboxExt, SandboxName};
 //!
-//! let runtime = Runtime::open(&oh_config::load(oh_config::Overrides::default())?).await?;
+//! let runtime = Runtime::open(&oh_config::Config::load()?).await?;
 //! let sandbox = runtime.create(&runtime.spec(SandboxName::new("box")?, "debian:12")).await?;
 //! let output = sandbox.run(CommandSpec::shell("cat /etc/os-release")).await?;
 //! println!("{}, {} bytes", output.finished.end, output.stdout.bytes.len());

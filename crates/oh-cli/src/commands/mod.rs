@@ -1,5 +1,7 @@
 //! One file for each command.
 
+pub(crate) mod completions;
+pub(crate) mod config;
 pub(crate) mod cp;
 pub(crate) mod eval;
 pub(crate) mod exec;
@@ -18,7 +20,7 @@ use std::time::Duration;
 use oh_config::Config;
 use oh_runtime::{Runtime, SandboxInfo, SandboxName, Selector};
 
-use crate::cli::Command;
+use crate::cli::Work;
 use crate::failure::{Failure, Result};
 use crate::output::Ui;
 use crate::signals::Interrupt;
@@ -26,7 +28,7 @@ use crate::signals::Interrupt;
 /// Longest time for removing what is left of earlier runs.
 const REAP_LIMIT: Duration = Duration::from_secs(30);
 
-/// What every command works with.
+/// What every command that works with sandboxes needs.
 pub(crate) struct Context {
     pub(crate) ui: Ui,
     pub(crate) config: Config,
@@ -67,20 +69,20 @@ impl Context {
 }
 
 /// Carries out `command` and says with which exit code to end.
-pub(crate) async fn dispatch(context: &Context, command: Command) -> Result<u8> {
+pub(crate) async fn dispatch(context: &Context, command: Work) -> Result<u8> {
     match command {
-        Command::Run(args) => run::run(context, args).await,
-        Command::Exec(args) => exec::exec(context, args).await,
-        Command::Shell(args) => shell::shell(context, args).await,
-        Command::PortForward(args) => port_forward::port_forward(context, args).await,
-        Command::Ps(args) => ps::ps(context, args).await,
-        Command::Kill(args) => kill::kill(context, args).await,
-        Command::Cp(args) => cp::cp(context, args).await,
-        Command::Logs(args) => logs::logs(context, args).await,
-        Command::Ls(args) => ls::ls(context, args).await,
-        Command::Rm(args) => rm::rm(context, args).await,
-        Command::Gc(args) => gc::gc(context, args).await,
-        Command::Eval(eval::Command::Run(args)) => eval::run(context, args).await,
+        Work::Run(args) => run::run(context, args).await,
+        Work::Exec(args) => exec::exec(context, args).await,
+        Work::Shell(args) => shell::shell(context, args).await,
+        Work::PortForward(args) => port_forward::port_forward(context, args).await,
+        Work::Ps(args) => ps::ps(context, args).await,
+        Work::Kill(args) => kill::kill(context, args).await,
+        Work::Cp(args) => cp::cp(context, args).await,
+        Work::Logs(args) => logs::logs(context, args).await,
+        Work::Ls(args) => ls::ls(context, args).await,
+        Work::Rm(args) => rm::rm(context, args).await,
+        Work::Gc(args) => gc::gc(context, args).await,
+        Work::Eval(eval::Command::Run(args)) => eval::run(context, args).await,
     }
 }
 

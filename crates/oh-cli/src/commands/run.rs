@@ -5,6 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use oh_config::CleanupPolicy;
 use oh_runtime::{Entrypoint, Error, ErrorKind, Mount, RunId, Runtime, Sandbox, SandboxName, SandboxSpec};
 
 use super::exec::CommandArgs;
@@ -56,9 +57,13 @@ pub(crate) struct Args {
     /// on beside all others: `oh ps` lists it.
     #[arg(long, value_name = "COMMAND", num_args = 0..=1, require_equals = true)]
     entrypoint: Option<Option<String>>,
-    /// Leave the sandbox there, for `oh exec`, `oh cp` and in the end `oh rm`.
-    #[arg(long)]
+    /// Leave the sandbox there, for `oh exec`, `oh cp` and in the end `oh rm`: --cleanup never.
+    #[arg(long, conflicts_with = "cleanup")]
     keep: bool,
+    /// What becomes of the sandbox: always removed, never, or on_success, which keeps it when the command fails.
+    /// Otherwise as `sandbox.cleanup` says.
+    #[arg(long, value_name = "always|on_success|never")]
+    cleanup: Option<CleanupPolicy>,
     #[command(flatten)]
     command: CommandArgs,
     /// The command and its arguments, after `--`. No shell is involved.
@@ -68,20 +73,33 @@ pub(crate) struct Args {
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
     let runtime = context.runtime().await?;
-    let spec = spec(&runtime, &args)?;
+    let cleanup = args.cleanup.unwrap_or(context.config.sandbox.cleanup);
+    let cleanup = if args.keep { CleanupPolicy::Never } else { cleanup };
+    let spec = spec(&runtime, &args, cleanup)?;
     if args.dry_run {
         context.ui.document(&runtime.render(&spec)?)?;
         return Ok(exit_code::OK);
     }
-    let (code, ()) = tokio::join!(run_fresh(context, &runtime, &spec, args), context.reap(&runtime));
+    let (code, ()) = tokio::join!(run_fresh(context, &runtime, &spec, args, cleanup), context.reap(&runtime));
     code
 }
 
-async fn run_fresh(context: &Context, runtime: &Runtime, spec: &SandboxSpec, args: Args) -> Result<u8> {
+async fn run_fresh(
+    context: &Context,
+    runtime: &Runtime,
+    spec: &SandboxSpec,
+    args: Args,
+    cleanup: CleanupPolicy,
+) -> Result<u8> {
     let sandbox = create(context, runtime, spec).await?;
     let ran =
         Ran::run(&*sandbox, args.command.spec(context, args.argv), context.ui, &context.interrupt).await;
-    if args.keep {
+    let stays = match cleanup {
+        CleanupPolicy::Always => false,
+        CleanupPolicy::OnSuccess => !ran.as_ref().is_ok_and(Ran::succeeded),
+        CleanupPolicy::Never => true,
+    };
+    if stays {
         sandbox.disconnect().await;
         context.ui.note(&format!("oh: sandbox {} stays; `oh rm {}` removes it", spec.name, spec.name));
     } else {
@@ -90,7 +108,7 @@ async fn run_fresh(context: &Context, runtime: &Runtime, spec: &SandboxSpec, arg
     ran?.report(context.ui)
 }
 
-fn spec(runtime: &Runtime, args: &Args) -> Result<SandboxSpec> {
+fn spec(runtime: &Runtime, args: &Args, cleanup: CleanupPolicy) -> Result<SandboxSpec> {
     let name = args.name.clone().map_or_else(random_name, Ok)?;
     let Some(image) = args.image.as_deref() else {
         return Err(Failure::usage(format!("create sandbox {name}"), "no image is given")
@@ -106,7 +124,8 @@ fn spec(runtime: &Runtime, args: &Args) -> Result<SandboxSpec> {
         Some(words) => Entrypoint::Command(words.split_whitespace().map(str::to_owned).collect()),
         None => Entrypoint::OfImage,
     });
-    spec.lease = (!args.keep).then(|| runtime.lease());
+    // One that may stay must not end because nobody is connected.
+    spec.lease = (cleanup == CleanupPolicy::Always).then(|| runtime.lease());
     Ok(spec)
 }
 

@@ -83,6 +83,15 @@ impl Ui {
         }
     }
 
+    /// Says what is probably a mistake, unless they asked for quiet.
+    pub(crate) fn caution(self, text: &str) {
+        match self.format {
+            _ if self.quiet => {}
+            Format::Human => self.stderr(&format!("{WARNING}warning:{WARNING:#} {}", printable(text))),
+            Format::Json => self.stderr(&json!({ "note": text }).to_string()),
+        }
+    }
+
     /// Says what ended the command.
     pub(crate) fn error(self, failure: &Failure) {
         self.failure("error", ERROR, failure);

@@ -1,139 +1,245 @@
-//! What is wrong is said with the key, the place, and what would be right.
+//! What is wrong is said with the key, the value, the place, and what would be right. Every case and what it says is in
+//! `errors.snap`: a test writes it when it is out of date, and fails, so that the change is looked at.
 
 use std::ffi::OsString;
+use std::fmt::Write as _;
 use std::os::unix::ffi::OsStringExt;
 
-use oh_config::{Origin, Overrides, load_from};
+use oh_config::{Origin, check};
 
 use crate::Machine;
 
+/// Contents of `oh.toml`, each with something wrong.
+const TOML: &[&str] = &[
+    // Names nobody knows.
+    "runtme = 'local'",
+    "host = 'x'",
+    "kubernetes = { namespace = 'x' }\nruntime = 'k8s'",
+    "[docker]\npul = 'never'",
+    "[eval]\nttl = '1h'",
+    "[log]\ncolour = 'red'",
+    "[everything]\nelse = 1",
+    "[docker]\nregistry_passwrd = 's3cret'",
+    // Words.
+    "runtime = 'vm'",
+    "runtime = 'dokcer'",
+    "runtime = 'Kubernetes'",
+    "[docker]\npull = 'sometimes'",
+    "[k8s]\npull = 'ifnotpresent'",
+    "[sandbox]\ncleanup = 'on-success'",
+    "[log]\nlevel = 'loud'",
+    "[agent]\ndelivery = ['upload', 'uplaod']",
+    // Other types than the option has.
+    "runtime = 0",
+    "runtime = { name = 'local' }",
+    "docker = 'local'",
+    "[docker]\ntls_verify = 'yes'",
+    "[source]\nmount = '/src'",
+    "[sandbox]\nmounts = '/a:/b'",
+    "[sandbox]\nmounts = ['/a:/b']",
+    "[sandbox]\nenv = ['A=1']",
+    "[sandbox]\nenv = { A = 1 }",
+    "[k8s]\nimage_pull_secrets = 'acr'",
+    "[k8s]\nnode_selector = 'a=b'",
+    "profile = 'ack'",
+    "[profile]\nack = 1",
+    // Durations.
+    "[sandbox]\nttl = 90",
+    "[sandbox]\nttl = '0s'",
+    "[sandbox]\ngrace = 'soon'",
+    "[sandbox]\ngrace = 1.5",
+    "[eval]\ntimeout = '10M'",
+    "[k8s]\nschedule_timeout = '-1s'",
+    "[sandbox]\nlease = '99999999999999999999s'",
+    // Quantities.
+    "[resources]\ncpu = '1.5Gi'",
+    "[resources]\ncpu = 0",
+    "[resources]\ncpu = nan",
+    "[resources]\nmemory = '4GB'",
+    "[resources]\nmemory = '500m'",
+    "[resources]\nmemory = 0",
+    "[resources]\nmemory = true",
+    "[resources]\nephemeral_storage = '16384Pi'",
+    "[resources]\npids = 0",
+    "[resources]\npids = 1.5",
+    "[resources]\npids = 4294967296",
+    "[eval]\nworkers = 'all'",
+    // Images and registries.
+    "[agent]\nimage = 'Registry/Agent'",
+    "[agent]\nimage = 'https://r.example.com/agent'",
+    "[image]\ntemplate = 'a/{bogus}:1'",
+    "[image]\ntemplate = 'a/{id'",
+    "[image]\nmirror = 'docker'",
+    "[image]\nrepo = 'r.example.com/Team'",
+    "[docker]\nregistry = 'https://r.example.com'\nregistry_user = 'u'\nregistry_password = 's3cret'",
+    // Names of Kubernetes.
+    "[k8s]\nnamespace = 'Sand_boxes'",
+    "[k8s]\nservice_account = 'a/b'",
+    "[k8s]\nimage_pull_secrets = ['ok', 'not ok']",
+    "[k8s]\nnode_selector = { 'a b' = 'x' }",
+    "[k8s]\nnode_selector = { pool = 'a/b' }",
+    "[k8s]\nlabels = { '-team' = 'x' }",
+    "[k8s]\nruntime_class = 'gVisor'",
+    "[k8s]\ntolerations = [{ key = 'a', operator = 'exists' }]",
+    "[k8s]\ntolerations = [{ key = 'a', efect = 'NoSchedule' }]",
+    // Paths, addresses, users.
+    "[docker]\ncert_path = ''",
+    "[docker]\nhost = '/var/run/docker.sock'",
+    "[docker]\nnetwork = 'host'",
+    "[[sandbox.mounts]]\nsource = '/a'",
+    "[[sandbox.mounts]]\nsource = '/a'\ntarget = 'b'",
+    "[[sandbox.mounts]]\nsource = '/a'\ntarget = '/b'\nread_olny = true",
+    "[source]\ntarget = 'code'",
+    "[sandbox]\nuser = '1000:'",
+    "[sandbox]\nenv = { 'A=1' = '' }",
+    "[sandbox.env]\nTOKEN = { file = 'none' }",
+    "owner = ''",
+    // What values have to do with each other.
+    "[source]\nmount = true",
+    "[source]\nmount = true\npath = '/src'\nclaim = 'src'",
+    "[source]\nmount = true\nclaim = 'src'",
+    "[source]\nmount = true\npath = '/src'\n[[sandbox.mounts]]\nsource = '/a'\ntarget = '/app/openhands'",
+    "[agent]\ndelivery = ['image', 'present']",
+    "[agent]\ndelivery = []",
+    "[sandbox]\nrestricted = true\nuser = 'root'",
+    "runtime = 'k8s'\n[sandbox]\nuser = 'nobody'",
+    "runtime = 'k8s'\n[[sandbox.mounts]]\nsource = '/a'\ntarget = '/b'",
+    "[docker]\nregistry = 'r.example.com'\nregistry_user = 'u'",
+    "[image]\nmirror = 'r.example.com'\nrepo = 'r.example.com/a'",
+    "[k8s]\ntolerations = [{ key = 'a', operator = 'Exists', value = 'b' }]",
+    "[k8s]\ntolerations = [{ value = 'b' }]",
+    "[k8s]\nlabels = { 'oh.owner' = 'me' }",
+    // A wrong value hides no rule about others, and is told once.
+    "[source]\nmount = true\npath = 5\n[image]\nmirror = 'r.example.com'\nrepo = 'r.example.com/a'",
+    "[source]\nmount = true\npth = '/src'",
+    // What is no TOML.
+    "owner = 'x'\n[sandbox]\nttl = s3cret",
+    "owner = 's3cret'\nowner = 's3cret'",
+];
+
+/// The same in YAML.
+const YAML: &[&str] = &[
+    "runtme: local",
+    "runtime: vm",
+    "sandbox:\n  ttl: 90",
+    "sandbox:\n  env:\n    A: 1.30",
+    "docker:\n  tls_verify: yes",
+    "k8s:\n  namespace: A\n  tolerations:\n  - key: a\n    operator: Sometimes",
+    "k8s: sandboxes",
+    "- runtime: k8s",
+    "owner: [s3cret",
+    "sandbox:\n\tttl: 1h",
+];
+
+/// Variables and their values.
+const VARIABLES: &[(&str, &str)] = &[
+    ("OH_RUNTIME", "vm"),
+    ("OH_LOG", "1"),
+    ("OH_OWNER", "a\nb"),
+    ("OH_RESOURCES_PIDS", "many"),
+    ("OH_MOUNT_SOURCE", "maybe"),
+    ("OH_K8S_NODE_SELECTOR", "pool"),
+    ("OH_K8S_TOLERATIONS", "[{\"key\": }]"),
+    ("OH_K8S_TOLERATIONS", "key=a,operator=Sometimes"),
+    ("OH_SANDBOX_ENV", "TOKEN=s3cret,s3cret"),
+    ("OH_SANDBOX_ENV", "{\"TOKEN\": s3cret}"),
+    ("OH_SANDBOX_ENV_FILE", "none"),
+    ("OH_DOCKER_REGISTRY_PASSWORD", "s3cret"),
+    ("OH_PROFILE", "ack"),
+    ("OH_CONFIG", "none.toml"),
+];
+
+fn case(page: &mut String, title: &str, input: &str, error: &str) {
+    assert!(!error.contains("s3cret"), "{input}: {error}");
+    let _ = write!(page, "## {title}\n{input}\n=> {error}\n\n");
+}
+
 #[test]
-fn one_problem_is_one_line() {
-    for (text, message) in [
-        ("runtme = 'local'", "runtme: unknown option, did you mean runtime?"),
-        ("[docker]\npul = 'never'", "docker.pul: unknown option, did you mean docker.pull?"),
-        ("host = 'x'", "host: unknown option, did you mean docker.host?"),
-        ("[eval]\nttl = '1h'", "eval.ttl: unknown option, did you mean sandbox.ttl?"),
-        ("[log]\ncolour = 'red'", "log.colour: unknown option, there are level, format"),
-        (
-            "[kubernetes]\nnamespace = 'x'",
-            "kubernetes: unknown option, there are runtime, owner, agent, sandbox, \
-          resources, docker, k8s, local, image, eval, log",
-        ),
-        ("runtime = 'vm'", "runtime: unknown value \"vm\", use docker, k8s or local"),
-        ("runtime = 0", "runtime: expected text, found a number"),
-        ("runtime = { name = 'local' }", "runtime: expected text, found a table"),
-        ("docker = 'local'", "docker: expected a table, found text"),
-        ("owner = ''", "owner: has to be text without control characters, and not empty"),
-        ("[docker]\npull = 'Always'", "docker.pull: unknown value \"Always\", use missing, never or always"),
-        ("[docker]\ntls_verify = 'yes'", "docker.tls_verify: expected true or false, found text"),
-        ("[docker]\ncert_path = ''", "docker.cert_path: is empty"),
-        ("[sandbox]\nttl = 90", "sandbox.ttl: \"90\" has no unit, write \"90s\" for seconds"),
-        ("[sandbox]\nttl = '0s'", "sandbox.ttl: has to be more than nothing"),
-        (
-            "[sandbox]\ngrace = 'soon'",
-            "sandbox.grace: \"soon\" is no duration, write one like \"90s\", \"10m\" or \"1h30m\"",
-        ),
-        (
-            "[sandbox]\ngrace = 1.5",
-            "sandbox.grace: expected a duration like \"90s\", \"10m\" or \"1h30m\", found a number",
-        ),
-        ("[sandbox]\nenv = { A = 1 }", "sandbox.env.A: expected text, found a number"),
-        ("[sandbox]\nenv = ['A=1']", "sandbox.env: expected a table, found a list"),
-        (
-            "[sandbox]\nenv = { 'A=1' = '' }",
-            "sandbox.env: \"A=1\" cannot be the name of an environment variable",
-        ),
-        ("[sandbox]\nmounts = '/a:/b'", "sandbox.mounts: expected a list, found text"),
-        ("[sandbox]\nmounts = ['/a:/b']", "sandbox.mounts[0]: expected a table, found text"),
-        ("[[sandbox.mounts]]\nsource = '/a'", "sandbox.mounts[0]: \"target\" is missing"),
-        (
-            "[[sandbox.mounts]]\nsource = '/a'\ntarget = 'b'",
-            "sandbox.mounts[0].target: \"b\" is a path in the \
-          sandbox, so it has to start with '/'",
-        ),
-        (
-            "[[sandbox.mounts]]\nsource = '/a'\ntarget = '/b'\nread_olny = true",
-            "sandbox.mounts[0].read_olny: unknown \
-          option, did you mean sandbox.mounts[0].read_only?",
-        ),
-        ("[resources]\ncpu = '500m'", "resources.cpu: expected a number, found text"),
-        ("[resources]\ncpu = 0", "resources.cpu: has to be more than 0"),
-        ("[resources]\ncpu = nan", "resources.cpu: has to be more than 0"),
-        (
-            "[resources]\nmemory = '4GB'",
-            "resources.memory: \"4GB\" is no size, its unit \"GB\" is none of Ki, Mi, Gi, \
-          Ti, Pi, k, M, G, T",
-        ),
-        ("[resources]\nmemory = 0", "resources.memory: has to be more than 0"),
-        (
-            "[resources]\nmemory = true",
-            "resources.memory: expected a size like \"4Gi\" or \"512Mi\", or a number of \
-          bytes, found true or false",
-        ),
-        ("[resources]\npids = 0", "resources.pids: expected a whole number from 1 to 4294967295"),
-        ("[resources]\npids = -1", "resources.pids: expected a whole number from 1 to 4294967295"),
-        (
-            "[resources]\npids = 1.5",
-            "resources.pids: expected a whole number from 1 to 4294967295, found a number",
-        ),
-        ("[resources]\npids = 4294967296", "resources.pids: expected a whole number from 1 to 4294967295"),
-        ("[eval]\nworkers = 0", "eval.workers: expected a whole number of 1 or more"),
-        (
-            "[log]\nlevel = 'loud'",
-            "log.level: unknown value \"loud\", use off, error, warn, info, debug or trace",
-        ),
-    ] {
-        assert_eq!(
-            Machine::new().project(text).error(),
-            format!("{message} (ROOT/project/oh.toml)"),
-            "{text}"
-        );
+fn every_mistake_says_what_the_snapshot_says() {
+    let mut page = String::new();
+    for text in TOML {
+        case(&mut page, "oh.toml", text, &Machine::new().project(text).error());
+    }
+    for text in YAML {
+        case(&mut page, "oh.yaml", text, &Machine::new().file("project/oh.yaml", text).error());
+    }
+    for (name, value) in VARIABLES {
+        // A folder to be in.
+        let machine = Machine::new().project("").variable(name, value);
+        case(&mut page, "variable", &format!("{name}={value}"), &machine.error());
+    }
+    assert!(page.matches("\n=> ").count() >= 60);
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config/errors.snap");
+    if std::fs::read_to_string(&path).unwrap_or_default() != page {
+        std::fs::write(&path, page).unwrap();
+        panic!("errors.snap was out of date and is written anew: look at the change and commit it");
     }
 }
 
 #[test]
-fn a_variable_is_named_as_the_user_knows_it() {
-    for (name, value, message) in [
-        ("OH_RUNTIME", "vm", "runtime: unknown value \"vm\", use docker, k8s or local"),
-        ("OH_LOG", "1", "log.level: unknown value \"1\", use off, error, warn, info, debug or trace"),
-        ("OH_OWNER", "a\nb", "owner: has to be text without control characters, and not empty"),
-    ] {
-        let expected = format!("{message} (environment variable {name})");
-        assert_eq!(Machine::new().variable(name, value).error(), expected);
-    }
+fn a_problem_has_its_parts() {
+    let machine = Machine::new().project("\nruntime = 'dokcer'");
+    let error = machine.load().unwrap_err();
+    let [problem] = error.problems() else { panic!("{error}") };
+    assert_eq!((problem.key(), problem.value()), ("runtime", Some("\"dokcer\"")));
+    assert_eq!(
+        (problem.what(), problem.did_you_mean()),
+        ("unknown value, use docker, k8s or local", Some("docker"))
+    );
+    let path = machine.path().join("project/oh.toml");
+    assert_eq!(problem.origin(), &Origin::File { path, line: Some(2) });
+}
+
+#[test]
+fn text_of_a_variable_has_to_be_unicode() {
     let mut machine = Machine::new();
     machine.environment.variables.insert("OH_AGENT".into(), OsString::from_vec(b"/\xff".to_vec()));
     assert_eq!(machine.error(), "agent.path: is not valid UTF-8 (environment variable OH_AGENT)");
 }
 
 #[test]
+fn a_secret_and_its_file_exclude_each_other() {
+    let machine = Machine::new().variable("OH_SANDBOX_ENV", "A=1").variable("OH_SANDBOX_ENV_FILE", "x");
+    assert_eq!(
+        machine.error(),
+        "sandbox.env: OH_SANDBOX_ENV is set, too: keep one of the two (environment variable OH_SANDBOX_ENV_FILE)"
+    );
+}
+
+#[test]
 fn an_option_of_the_command_line_is_named_as_it_was_given() {
     let machine = Machine::new();
-    let overrides = Overrides::new()
+    let builder = machine
+        .builder()
         .set("runtime", "--runtime", Some("podman"))
         .set("resources.pids", "--pids", Some("many"))
-        .set("no.such", "--set", Some("x"));
+        .set("sandbox.tll", "--set", Some("x"));
     assert_eq!(
-        machine.shown(load_from(&machine.environment, overrides)),
+        machine.shown(builder.load()),
         "3 problems\n\
-         - no: unknown option, there are runtime, owner, agent, sandbox, resources, docker, k8s, local, image, eval, log \
-         (option --set)\n\
-         - resources.pids: expected a whole number from 1 to 4294967295, found text (option --pids)\n\
-         - runtime: unknown value \"podman\", use docker, k8s or local (option --runtime)"
+         - resources.pids = \"many\": expected a whole number from 1 to 4294967295, found text (option --pids)\n\
+         - runtime = \"podman\": unknown value, use docker, k8s or local (option --runtime)\n\
+         - sandbox.tll: unknown option; did you mean sandbox.ttl? (option --set)"
     );
 }
 
 #[test]
 fn what_a_higher_layer_replaces_does_not_matter() {
-    let machine = Machine::new().project("runtime = 'podman'").variable("OH_RUNTIME", "local");
-    machine.config();
+    Machine::new().project("runtime = 'podman'").variable("OH_RUNTIME", "local").config();
 }
 
 #[test]
 fn a_table_is_not_hidden_by_something_else_below() {
-    let machine = Machine::new().user("docker = 'x'").project("[docker]\nhost = 'h'");
-    assert_eq!(machine.error(), "docker: expected a table, found text (ROOT/home/.config/oh/config.toml)");
+    let machine = Machine::new().user("docker = 'x'").project("[docker]\nnetwork = 'n'");
+    assert_eq!(machine.error(), "docker: expected a table, found text (ROOT/home/.config/oh/config.toml:1)");
+    let machine = Machine::new().user("[sandbox]\nenv = 'x'").project("[sandbox.env]\nA = 1");
+    assert_eq!(
+        machine.error(),
+        "2 problems\n\
+         - sandbox.env: expected a table, found text (ROOT/home/.config/oh/config.toml:2)\n\
+         - sandbox.env.A: expected text, or { file = \"PATH\" }, found a number: write it in quotes \
+         (ROOT/project/oh.toml:2)"
+    );
 }
 
 #[test]
@@ -142,31 +248,31 @@ fn all_problems_of_all_places_are_reported_at_once() {
         .system("ownr = 'x'")
         .user("[resources]\nmemory = 'lots'\ncpu = 'all'")
         .project("docker = 5\n[sandbox]\nttl = '5'\n[[sandbox.mounts]]\nsource = '/a'")
-        .variable("OH_RUNTIME", "vm");
+        .variable("OH_RUNTIME", "vm")
+        .variable("OH_SOURCE_HOST_PATH", "/src")
+        .variable("OH_SOURCE_CLAIM", "src");
     assert_eq!(
         machine.error(),
-        "7 problems\n\
-         - docker: expected a table, found a number (ROOT/project/oh.toml)\n\
-         - ownr: unknown option, did you mean owner? (ROOT/etc/config.toml)\n\
-         - resources.cpu: expected a number, found text (ROOT/home/.config/oh/config.toml)\n\
-         - resources.memory: \"lots\" is no size, write one like \"4Gi\", \"512Mi\" or \"10G\" \
-         (ROOT/home/.config/oh/config.toml)\n\
-         - runtime: unknown value \"vm\", use docker, k8s or local (environment variable OH_RUNTIME)\n\
-         - sandbox.mounts[0]: \"target\" is missing (ROOT/project/oh.toml)\n\
-         - sandbox.ttl: \"5\" has no unit, write \"5s\" for seconds (ROOT/project/oh.toml)"
+        "8 problems\n\
+         - docker: expected a table, found a number (ROOT/project/oh.toml:1)\n\
+         - ownr: unknown option; did you mean owner? (ROOT/etc/config.toml:1)\n\
+         - resources.cpu = \"all\": is no amount of CPU, write cores like 2, 0.5 or \"500m\" \
+         (ROOT/home/.config/oh/config.toml:3)\n\
+         - resources.memory = \"lots\": is no size, write one like \"4Gi\", \"512Mi\" or \"10G\" \
+         (ROOT/home/.config/oh/config.toml:2)\n\
+         - runtime = \"vm\": unknown value, use docker, k8s or local (environment variable OH_RUNTIME)\n\
+         - sandbox.mounts[0]: \"target\" is missing (ROOT/project/oh.toml:4)\n\
+         - sandbox.ttl = \"5\": has no unit, write \"5s\" for seconds (ROOT/project/oh.toml:3)\n\
+         - source.claim: excludes source.path: keep one of the two (environment variable OH_SOURCE_CLAIM)"
     );
-    let problems = machine.load().unwrap_err();
-    assert_eq!(problems.problems()[4].key(), "runtime");
-    assert_eq!(problems.problems()[4].origin(), &Origin::Environment("OH_RUNTIME".into()));
 }
 
 #[test]
 fn a_named_file_has_to_exist() {
     let machine = Machine::new().project("owner = 'project'").variable("OH_CONFIG", "none.toml");
     assert_eq!(machine.error(), "ROOT/project/none.toml: does not exist, and OH_CONFIG names it");
-    let overrides = Overrides::new().file(Some("other.toml".into()));
     assert_eq!(
-        machine.shown(load_from(&machine.environment, overrides)),
+        machine.shown(machine.builder().file(Some("other.toml".into())).load()),
         "ROOT/project/other.toml: does not exist, and --config names it"
     );
 }
@@ -179,26 +285,12 @@ fn a_file_that_cannot_be_read_is_no_missing_file() {
 }
 
 #[test]
-fn broken_toml_is_located_and_not_quoted() {
-    for (text, message) in [
-        ("owner = 'x'\n[sandbox]\nttl = s3cret", "line 3, column 7: "),
-        ("[sandbox.env]\nTOKEN = 's3cret", "line 2, column 16: "),
-        ("owner = 's3cret'\nowner = 's3cret'", "line 2, column 1: "),
-    ] {
-        let error = Machine::new().project(text).error();
-        assert!(error.starts_with(&format!("ROOT/project/oh.toml: is no TOML at {message}")), "{error}");
-        assert!(!error.contains("s3cret") && !error.contains('\n'), "{error}");
-    }
-}
-
-#[test]
-fn secrets_are_not_quoted() {
-    for text in
-        ["[sandbox.env]\nTOKEN = 53113", "sandbox = 's3cret'", "[docker]\nhost = { password = 's3cret' }"]
-    {
-        let error = Machine::new().project(text).error();
-        assert!(!error.contains("s3cret") && !error.contains("53113"), "{error}");
-    }
+fn two_files_for_one_are_one_too_many() {
+    let machine = Machine::new().project("owner = 'a'").file("project/oh.yaml", "owner: b");
+    assert_eq!(
+        machine.error(),
+        "ROOT/project/oh.toml: is there, and ROOT/project/oh.yaml too: keep one of the two"
+    );
 }
 
 #[test]
@@ -207,6 +299,25 @@ fn a_tilde_needs_a_home() {
     machine.environment.variables.clear();
     assert_eq!(
         machine.error(),
-        "agent.path: starts with ~, and there is no home folder (ROOT/project/oh.toml)"
+        "agent.path: starts with ~, and there is no home folder (ROOT/project/oh.toml:2)"
     );
+}
+
+#[test]
+fn a_file_is_checked_alone_and_with_each_profile() {
+    let machine = Machine::new().variable("OH_RUNTIME", "vm").user("nonsense = 1").project(
+        "[k8s]\nnamespace = 'a'\n[profile.ack.k8s]\nnamespace = 'B'\n[profile.eks]\nruntime = 'eks'",
+    );
+    let error = check(&machine.environment, std::path::Path::new("oh.toml")).unwrap_err();
+    assert_eq!(
+        machine.anonymous(&error.to_string()),
+        "2 problems\n\
+         - profile.ack.k8s.namespace = \"B\": is no DNS label: at most 63 of a-z, 0-9 and '-', with a letter or digit \
+         at both ends (ROOT/project/oh.toml:4)\n\
+         - profile.eks.runtime = \"eks\": unknown value, use docker, k8s or local \
+         (ROOT/project/oh.toml:6)"
+    );
+    let machine = machine.project("[profile.ack.k8s]\nnamespace = 'b'\n[profile.eks]");
+    let checked = check(&machine.environment, std::path::Path::new("oh.toml")).unwrap();
+    assert_eq!(checked.profiles, ["ack", "eks"]);
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use oh_config::{LogFormat, LogLevel, MountConfig, Origin, Overrides, PullPolicy, RuntimeKind, load_from};
+use oh_config::{CleanupPolicy, LogFormat, LogLevel, MountConfig, Origin, PullPolicy, RuntimeKind};
 
 use crate::Machine;
 
@@ -45,7 +45,8 @@ fn without_any_file_everything_has_its_built_in_value() {
 #[test]
 fn every_layer_wins_over_the_ones_below() {
     let mut machine = Machine::new();
-    let file = |machine: &Machine, path: &str| Some(Origin::File(machine.path().join(path)));
+    let file =
+        |machine: &Machine, path: &str| Some(Origin::File { path: machine.path().join(path), line: Some(1) });
     let check = |machine: &Machine, owner: &str, origin: Option<Origin>| {
         let config = machine.config();
         assert_eq!((&*config.owner, config.origin("owner")), (owner, origin.as_ref()));
@@ -60,10 +61,12 @@ fn every_layer_wins_over_the_ones_below() {
     machine = machine.variable("OH_OWNER", "variable");
     check(&machine, "variable", Some(Origin::Environment("OH_OWNER".into())));
 
-    let overrides = Overrides::new().set("owner", "--owner", Some("option"));
-    let config = load_from(&machine.environment, overrides).unwrap();
+    let config = machine.builder().set("owner", "--owner", Some("option")).load().unwrap();
     assert_eq!(config.owner, "option");
     assert_eq!(config.origin("owner"), Some(&Origin::CommandLine("--owner".into())));
+
+    let config = machine.builder().owner("program").load().unwrap();
+    assert_eq!((&*config.owner, config.origin("owner")), ("program", Some(&Origin::Program)));
 }
 
 #[test]
@@ -78,13 +81,15 @@ fn tables_are_merged_and_lists_replaced() {
     let config = machine.config();
     assert_eq!(config.sandbox.ttl, Duration::from_secs(60 * 60));
     assert_eq!(config.sandbox.grace, Duration::from_secs(5));
-    assert_eq!(config.sandbox.env, [("A".into(), "1".into()), ("B".into(), "2".into())].into());
+    let env: Vec<_> = config.sandbox.env.iter().map(|(name, value)| (&**name, value.expose())).collect();
+    assert_eq!(env, [("A", "1"), ("B", "2")]);
     let mount =
         MountConfig { source: machine.path().join("project/p"), target: "/p".into(), read_only: true };
     assert_eq!(config.sandbox.mounts, [mount]);
-    assert_eq!(config.origin("sandbox.env.A"), Some(&Origin::File(machine.path().join("etc/config.toml"))));
-    assert_eq!(config.origin("sandbox.env.B"), Some(&Origin::File(machine.path().join("project/oh.toml"))));
-    assert_eq!(config.origin("sandbox.mounts"), Some(&Origin::File(machine.path().join("project/oh.toml"))));
+    let file = |path: &str, line| Some(Origin::File { path: machine.path().join(path), line: Some(line) });
+    assert_eq!(config.origin("sandbox.env.A").cloned(), file("etc/config.toml", 3));
+    assert_eq!(config.origin("sandbox.env.B").cloned(), file("project/oh.toml", 2));
+    assert_eq!(config.origin("sandbox.mounts").cloned(), file("project/oh.toml", 3));
 }
 
 #[test]
@@ -99,8 +104,10 @@ fn a_named_file_takes_the_place_of_the_projects() {
     assert_eq!(config.owner, "other");
     assert_eq!((config.docker.host, config.docker.network), (None, Some("user".into())));
 
-    let overrides = Overrides::new().file(Some(machine.path().join("third.toml")));
-    assert_eq!(load_from(&machine.environment, overrides).unwrap().owner, "third");
+    assert_eq!(
+        machine.builder().file(Some(machine.path().join("third.toml"))).load().unwrap().owner,
+        "third"
+    );
 }
 
 #[test]
@@ -111,6 +118,11 @@ fn variables_set_their_options() {
         .variable("OH_LOCAL_STATE", "/state")
         .variable("OH_LOCAL_IMAGES", "~/images")
         .variable("OH_LOG", "debug")
+        .variable("OH_K8S_CLEANUP_POLICY", "never")
+        .variable("OH_K8S_PULL_POLICY", "IfNotPresent")
+        .variable("OH_K8S_IMAGE_PULL_SECRETS", "a,b")
+        .variable("OH_K8S_NODE_SELECTOR", "pool=boxes,version=1.30")
+        .variable("OH_SANDBOX_ENV", r#"{"A": "1,2"}"#)
         .variable("DOCKER_HOST", "tcp://engine:2376")
         .variable("DOCKER_TLS_VERIFY", "0")
         .variable("DOCKER_CERT_PATH", "/certs");
@@ -120,6 +132,11 @@ fn variables_set_their_options() {
     assert_eq!(config.local.state_dir, std::path::Path::new("/state"));
     assert_eq!(config.local.image_dir, root.join("home/images"));
     assert_eq!(config.log.level, LogLevel::Debug);
+    assert_eq!(config.sandbox.cleanup, CleanupPolicy::Never);
+    assert_eq!(config.k8s.pull, PullPolicy::Missing);
+    assert_eq!(config.k8s.image_pull_secrets, ["a", "b"]);
+    assert_eq!(config.k8s.node_selector["version"], "1.30");
+    assert_eq!(config.sandbox.env["A"].expose(), "1,2");
     assert_eq!(config.docker.host.as_deref(), Some("tcp://engine:2376"));
     assert!(config.docker.tls_verify, "any value means true, as for Docker");
     assert_eq!(config.docker.cert_path.as_deref(), Some(std::path::Path::new("/certs")));
@@ -130,22 +147,23 @@ fn variables_set_their_options() {
 fn text_stays_text() {
     for text in ["1.30", "007", "true", "[a]", "{a=b}", " x ", "\"quoted\""] {
         assert_eq!(Machine::new().variable("OH_OWNER", text).config().owner, text);
-        let overrides = Overrides::new().set("docker.network", "--set", Some(text));
-        let config = load_from(&Machine::new().environment, overrides).unwrap();
+        let config = Machine::new().builder().set("docker.network", "--set", Some(text)).load().unwrap();
         assert_eq!(config.docker.network.as_deref(), Some(text));
     }
 }
 
 #[test]
 fn text_is_a_number_where_the_option_is_one() {
-    let overrides = Overrides::new()
+    let config = Machine::new()
+        .builder()
         .set("resources.cpu", "--cpu", Some("2"))
         .set("resources.memory", "--memory", Some("1073741824"))
         .set("resources.pids", "--pids", Some("100"))
         .set("docker.tls_verify", "--tls", Some("true"))
         .set("eval.timeout", "--timeout", Some("90s"))
-        .set("eval.workers", "--workers", None::<String>);
-    let config = load_from(&Machine::new().environment, overrides).unwrap();
+        .set("eval.workers", "--workers", None::<String>)
+        .load()
+        .unwrap();
     assert_eq!(config.resources.cpu, 2.0);
     assert_eq!(config.resources.memory, 1 << 30);
     assert_eq!(config.resources.pids.get(), 100);
@@ -162,7 +180,7 @@ fn empty_and_foreign_variables_have_no_effect() {
         .variable("DOCKER_TLS_VERIFY", "")
         .variable("OH_SECRET_KEY", "OpenHands'")
         .variable("OH_SESSION_API_KEYS_0", "OpenHands'")
-        .variable("OH_SANDBOX_TTL", "nonsense");
+        .variable("OH_SANDBOX_KIND", "nonsense");
     assert_eq!(
         machine.config(),
         Machine { environment: machine.environment.clone(), ..Machine::new() }.config()
@@ -185,7 +203,95 @@ fn relative_paths_start_at_the_file_they_stand_in() {
 #[test]
 fn debug_hides_the_values_of_environment_variables() {
     let config = Machine::new().project("[sandbox.env]\nTOKEN = 's3cret'").config();
-    assert_eq!(config.sandbox.env["TOKEN"], "s3cret");
+    assert_eq!(config.sandbox.env["TOKEN"].expose(), "s3cret");
     let shown = format!("{config:?}");
     assert!(shown.contains("TOKEN") && !shown.contains("s3cret"), "{shown}");
+}
+
+#[test]
+fn the_projects_file_is_found_upwards_in_either_language() {
+    let mut machine = Machine::new().file("oh.yaml", "owner: above\nresources: {cpu: 500m}\n");
+    machine.environment.current_dir = machine.path().join("project/deep");
+    let config = machine.config();
+    assert_eq!((&*config.owner, config.resources.cpu), ("above", 0.5));
+    let line = Origin::File { path: machine.path().join("oh.yaml"), line: Some(2) };
+    assert_eq!(config.origin("resources.cpu"), Some(&line));
+    // The nearest one counts, and no other.
+    let machine = machine.project("[resources]\ncpu = 3");
+    assert_eq!((machine.config().resources.cpu, &*machine.config().owner), (3.0, "ada@laptop"));
+}
+
+#[test]
+fn a_profile_wins_over_every_file_and_over_nothing_else() {
+    let files = || {
+        Machine::new()
+            .user("[profile.ack]\nowner = 'user-ack'\n[profile.ack.k8s]\nnamespace = 'ack'")
+            .project("owner = 'project'\n[k8s]\nnamespace = 'project'\n[profile.ack.resources]\ncpu = 2\n[profile.eks]")
+    };
+    let plain = files().config();
+    assert_eq!((&*plain.owner, plain.k8s.namespace.as_deref()), ("project", Some("project")));
+    for machine in [files().variable("OH_PROFILE", "ack"), files()] {
+        let option = (!machine.environment.variables.contains_key("OH_PROFILE")).then(|| "ack".to_owned());
+        let config = machine.builder().profile(option).load().unwrap();
+        assert_eq!(
+            (&*config.owner, config.k8s.namespace.as_deref(), config.resources.cpu),
+            ("user-ack", Some("ack"), 2.0)
+        );
+        let path = machine.path().join("home/.config/oh/config.toml");
+        assert_eq!(config.origin("k8s.namespace"), Some(&Origin::File { path, line: Some(4) }));
+    }
+    let machine = files().variable("OH_PROFILE", "ack").variable("OH_OWNER", "variable");
+    assert_eq!(machine.config().owner, "variable");
+    assert_eq!(machine.builder().profile(Some("eks".into())).load().unwrap().resources.cpu, 1.0);
+}
+
+#[test]
+fn a_profile_that_is_not_there_is_an_error() {
+    let machine = Machine::new().project("[profile.ack]").variable("OH_PROFILE", "akc");
+    assert_eq!(
+        machine.error(),
+        "environment variable OH_PROFILE: there is no profile \"akc\", there are ack; did you mean ack?"
+    );
+    assert_eq!(
+        machine.shown(Machine::new().builder().profile(Some("ack".into())).load()),
+        "option --profile: there is no profile \"ack\", and no file has any"
+    );
+}
+
+#[test]
+fn secrets_come_from_files() {
+    let machine = Machine::new()
+        .file("project/token", "s3cret\n")
+        .file("env", "# names\nA=1,2\nB=x\n")
+        .project("[sandbox.env]\nTOKEN = { file = 'token' }\nPLAIN = 'p'");
+    let env = |machine: &Machine| -> Vec<(String, String)> {
+        let env = machine.config().sandbox.env;
+        env.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect()
+    };
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    assert_eq!(env(&machine), [pair("PLAIN", "p"), pair("TOKEN", "s3cret")]);
+    let machine = machine.variable("OH_SANDBOX_ENV_FILE", "../env");
+    assert_eq!(
+        env(&machine),
+        [pair("A", "1,2"), pair("B", "x"), pair("PLAIN", "p"), pair("TOKEN", "s3cret")]
+    );
+    let origin = Origin::Environment("OH_SANDBOX_ENV_FILE".into());
+    assert_eq!(machine.config().origin("sandbox.env.A"), Some(&origin));
+
+    let machine = Machine::new()
+        .file("project/password", "s3cret\n")
+        .variable("OH_DOCKER_REGISTRY", "registry.example.com")
+        .variable("OH_DOCKER_REGISTRY_USER", "robot")
+        .variable("OH_DOCKER_REGISTRY_PASSWORD_FILE", "password");
+    assert_eq!(machine.config().docker.registry_password.unwrap().expose(), "s3cret");
+    assert!(!format!("{:?}", machine.config()).contains("s3cret"));
+}
+
+#[test]
+fn variables_that_are_almost_ours_are_warned_about() {
+    let machine = Machine::new().variable("OH_K8S_NAMESPCE", "boxes").variable("OH_SECRET_KEY", "OpenHands'");
+    assert_eq!(
+        machine.config().warnings(),
+        ["the environment variable OH_K8S_NAMESPCE is not read, did you mean OH_K8S_NAMESPACE?"]
+    );
 }

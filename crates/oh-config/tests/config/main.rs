@@ -2,11 +2,13 @@
 #![expect(clippy::unwrap_used, reason = "a panic in a helper is a failed test with a line number")]
 
 mod errors;
+mod every_option;
 mod layers;
+mod shown;
 
 use std::path::Path;
 
-use oh_config::{Config, ConfigError, Environment, Overrides, load_from};
+use oh_config::{Config, ConfigBuilder, ConfigError, Environment};
 use tempfile::TempDir;
 
 /// A machine with a user, a home folder and a project folder, and no configuration yet.
@@ -21,7 +23,7 @@ impl Machine {
         let environment = Environment {
             variables: [("HOME".to_owned(), root.path().join("home").into())].into(),
             current_dir: root.path().join("project"),
-            system_file: root.path().join("etc/config.toml"),
+            system_dir: root.path().join("etc"),
             home: None,
             user: "ada".into(),
             uid: 1000,
@@ -58,8 +60,12 @@ impl Machine {
         self
     }
 
+    fn builder(&self) -> ConfigBuilder {
+        Config::builder().environment(self.environment.clone())
+    }
+
     fn load(&self) -> Result<Config, ConfigError> {
-        load_from(&self.environment, Overrides::new())
+        self.builder().load()
     }
 
     fn config(&self) -> Config {
@@ -72,6 +78,11 @@ impl Machine {
     }
 
     fn shown(&self, result: Result<Config, ConfigError>) -> String {
-        result.unwrap_err().to_string().replace(self.path().to_str().unwrap(), "ROOT")
+        self.anonymous(&result.unwrap_err().to_string())
+    }
+
+    /// With `ROOT` for the folder everything is in.
+    fn anonymous(&self, text: &str) -> String {
+        text.replace(self.path().to_str().unwrap(), "ROOT")
     }
 }

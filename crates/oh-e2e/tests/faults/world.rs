@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{DeleteParams, PostParams};
 use kube::{Api, Client};
 use libtest_mimic::Failed;
-use oh_config::Overrides;
+use oh_config::Config;
 use oh_runtime::{ErrorKind, Runtime};
 
 pub(crate) const IMAGE: &str = "oh-test:1";
@@ -21,14 +21,14 @@ pub(crate) fn run<T>(test: impl Future<Output = Result<T, Failed>>) -> Result<T,
 
 /// The backend k8s with small sandboxes, and some options more.
 pub(crate) async fn runtime(options: &[(&str, &str)]) -> Result<Runtime, Failed> {
-    let mut overrides = Overrides::new()
+    let mut builder = Config::builder()
         .set("runtime", "the test", Some("k8s"))
         .set("resources.cpu", "the test", Some("0.05"))
         .set("resources.memory", "the test", Some("1Gi"));
     for (key, value) in options {
-        overrides = overrides.set(key, "the test", Some(*value));
+        builder = builder.set(key, "the test", Some(*value));
     }
-    Ok(Runtime::open(&oh_config::load(overrides)?).await?)
+    Ok(Runtime::open(&builder.load()?).await?)
 }
 
 /// Fails unless `result` is an error of this kind that says these words.

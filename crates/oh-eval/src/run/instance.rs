@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use oh_runtime::oh_config::CleanupPolicy;
 use oh_runtime::{CommandSpec, End, Error, ErrorKind, Output, Runtime, Sandbox, SandboxExt, SandboxName};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -61,7 +62,8 @@ pub(super) async fn evaluate(
     spec.run = Some(plan.run.clone());
     spec.instance = Some(job.instance.instance_id.clone());
     spec.user = spec.user.or_else(|| Some("root".to_owned()));
-    spec.lease = Some(runtime.lease());
+    // One that may stay must not end because nobody is connected.
+    spec.lease = (plan.cleanup == CleanupPolicy::Always).then(|| runtime.lease());
 
     step("start");
     let sandbox = {
@@ -89,7 +91,15 @@ pub(super) async fn evaluate(
                 () = cancel.cancelled() => None,
             };
             step("clean up");
-            if let Err(error) = sandbox.close().await {
+            let stays = match plan.cleanup {
+                CleanupPolicy::Always => false,
+                CleanupPolicy::OnSuccess => matches!(result, Some(Err(_))),
+                CleanupPolicy::Never => true,
+            };
+            if stays {
+                log.line(format!("Sandbox {} stays", spec.name));
+                sandbox.disconnect().await;
+            } else if let Err(error) = sandbox.close().await {
                 tracing::warn!("failed to {error}");
             }
             result?

@@ -20,6 +20,7 @@ use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
+use oh_runtime::oh_config::CleanupPolicy;
 use oh_runtime::{Incarnation, Runtime, Selector};
 use tokio_util::sync::CancellationToken;
 
@@ -47,6 +48,8 @@ pub struct EvalOptions {
     pub out_dir: PathBuf,
     /// How the image of a row that names none is found.
     pub images: ImageOptions,
+    /// What becomes of sandboxes; an instance without a result counts as failed.
+    pub cleanup: CleanupPolicy,
 }
 
 /// How the image of an instance is found.
@@ -56,6 +59,8 @@ pub struct ImageOptions {
     pub template: String,
     /// Registry and path to use instead of docker.io.
     pub mirror: Option<String>,
+    /// Repository that has all of them; not together with a mirror.
+    pub repo: Option<String>,
 }
 
 /// What happens during a run, as it happens.

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use oh_builder::Template;
 use oh_runtime::RunId;
+use oh_runtime::oh_config::CleanupPolicy;
 
 use super::error::EvalError;
 use super::{EvalOptions, ImageOptions, InstanceOutcome, InstanceSummary, RunSummary};
@@ -34,6 +35,7 @@ pub(super) struct Plan {
     pub(super) done: usize,
     pub(super) empty: usize,
     pub(super) timeout: Duration,
+    pub(super) cleanup: CleanupPolicy,
     dataset_name: String,
     dataset: Dataset,
     selected: Option<Vec<String>>,
@@ -90,6 +92,7 @@ impl Plan {
             done,
             empty,
             timeout: options.timeout,
+            cleanup: options.cleanup,
             dataset_name: options.dataset.display().to_string(),
             selected: options.instance_ids.clone(),
             dataset,
@@ -172,6 +175,10 @@ fn outcome(report: &RunReport, id: &str) -> Option<InstanceOutcome> {
 fn template(options: &ImageOptions) -> Result<Template, EvalError> {
     let unusable = |source| EvalError::Image { instance_id: "every instance".to_owned(), source };
     let template = Template::new(&options.template).map_err(unusable)?;
+    let template = match &options.repo {
+        Some(repo) => template.with_repo(repo).map_err(unusable)?,
+        None => template,
+    };
     match &options.mirror {
         Some(mirror) => template.with_mirror(mirror).map_err(unusable),
         None => Ok(template),

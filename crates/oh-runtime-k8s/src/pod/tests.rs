@@ -6,6 +6,7 @@ use oh_runtime_api::{Mount, RunId};
 use serde_json::json;
 
 use super::*;
+use crate::config::SourceTree;
 
 fn agent() -> AgentPayload {
     AgentPayload {
@@ -180,6 +181,61 @@ fn what_the_cluster_needs_comes_from_the_configuration() {
     assert_eq!(pod["spec"]["tolerations"], json!([{ "key": "dedicated", "operator": "Exists" }]));
     let security = &pod["spec"]["securityContext"];
     assert_eq!((&security["runAsUser"], &security["runAsGroup"]), (&json!(1000), &json!(50)));
+}
+
+#[test]
+fn what_pods_are_for_the_cluster_comes_from_the_configuration() {
+    let config = K8sConfig {
+        service_account: Some("sandboxes".into()),
+        pull: PullPolicy::Never,
+        labels: [("team".into(), "a".into()), ("oh.sandbox".into(), "forged".into())].into(),
+        annotations: [("x.io/keep".into(), "any text".into())].into(),
+        priority_class: Some("low".into()),
+        runtime_class: Some("gvisor".into()),
+        ..K8sConfig::default()
+    };
+    let pod = rendered(&spec(), &config);
+    assert_eq!(pod["spec"]["serviceAccountName"], "sandboxes");
+    assert_eq!(pod["spec"]["automountServiceAccountToken"], false);
+    assert_eq!(pod["spec"]["containers"][0]["imagePullPolicy"], "Never");
+    assert_eq!(pod["spec"]["initContainers"][0]["imagePullPolicy"], "Never");
+    assert_eq!(pod["spec"]["priorityClassName"], "low");
+    assert_eq!(pod["spec"]["runtimeClassName"], "gvisor");
+    let labels = &pod["metadata"]["labels"];
+    assert_eq!((&labels["team"], &labels["oh.sandbox"]), (&json!("a"), &json!("box")));
+    let annotations = &pod["metadata"]["annotations"];
+    assert_eq!(
+        (&annotations["x.io/keep"], &annotations["oh.image"]),
+        (&json!("any text"), &json!("image:1"))
+    );
+}
+
+#[test]
+fn a_source_tree_is_of_the_node_or_a_claim_and_read_only() {
+    let with = |from, target: &str| {
+        let source = Some(SourceTree { from, target: target.into() });
+        made(&spec(), &K8sConfig { source, ..K8sConfig::default() })
+    };
+    let parts = |from| {
+        let pod = serde_json::to_value(with(from, "/app/openhands").unwrap()).unwrap();
+        let container = &pod["spec"]["containers"][0]["volumeMounts"];
+        assert_eq!(pod["spec"]["initContainers"][0]["volumeMounts"].as_array().unwrap().len(), 2);
+        (container[1].clone(), pod["spec"]["volumes"][2].clone())
+    };
+    let mount = json!({ "name": "source", "mountPath": "/app/openhands", "readOnly": true });
+    assert_eq!(
+        parts(SourceVolume::Node("/src".into())),
+        (mount.clone(), json!({ "name": "source", "hostPath": { "path": "/src", "type": "Directory" } }))
+    );
+    let claim = json!({ "claimName": "code", "readOnly": true });
+    assert_eq!(
+        parts(SourceVolume::Claim("code".into())),
+        (mount, json!({ "name": "source", "persistentVolumeClaim": claim }))
+    );
+    for target in ["/", "code", AGENT_DIR, "/a:b"] {
+        let error = with(SourceVolume::Claim("code".into()), target).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config, "{target}: {error}");
+    }
 }
 
 #[test]

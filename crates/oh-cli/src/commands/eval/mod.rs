@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use comfy_table::{Cell, Color};
+use oh_config::CleanupPolicy;
 use oh_eval::run::{EvalErrorKind, EvalOptions, ImageOptions, InstanceOutcome, InstanceSummary, RunSummary};
 use oh_runtime::RunId;
 use serde_json::{Value, json};
@@ -51,6 +52,10 @@ pub(crate) struct Args {
     /// Longest time for the tests of one instance, like 30m.
     #[arg(long, value_name = "TIME", value_parser = args::duration)]
     timeout: Option<Duration>,
+    /// What becomes of each sandbox: always removed, never, or on_success, which keeps those of instances without a
+    /// result. Otherwise as `sandbox.cleanup` says.
+    #[arg(long, value_name = "always|on_success|never")]
+    cleanup: Option<CleanupPolicy>,
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<u8> {
@@ -98,7 +103,9 @@ fn options(context: &Context, args: Args) -> EvalOptions {
         images: ImageOptions {
             template: context.config.image.template.clone(),
             mirror: context.config.image.mirror.clone(),
+            repo: context.config.image.repo.clone(),
         },
+        cleanup: args.cleanup.unwrap_or(context.config.sandbox.cleanup),
     }
 }
 

@@ -18,7 +18,7 @@ mod table;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use oh_config::Overrides;
+use oh_config::Config;
 use oh_runtime::{RunId, Runtime, SandboxExt, SandboxName, SandboxSpec};
 
 use peer::Engine;
@@ -92,11 +92,11 @@ async fn measure(
     table: &mut Table,
 ) -> Outcome {
     let wanted = |part| parts.contains(&part);
-    let overrides = Overrides::new()
+    let builder = Config::builder()
         .set("runtime", "bench", Some(engine.name()))
         .set("resources.cpu", "bench", Some("0.1"))
         .set("resources.memory", "bench", Some("2Gi"));
-    let runtime = Runtime::open(&oh_config::load(overrides)?).await?;
+    let runtime = Runtime::open(&builder.load()?).await?;
     let run = RunId::new(format!("bench-{}", std::process::id()))?;
     let spec = |what: &str| {
         let name = SandboxName::derive(&run, what);

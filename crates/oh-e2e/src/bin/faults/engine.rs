@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use kube::config::Kubeconfig;
-use oh_config::Overrides;
+use oh_config::Config;
 use oh_runtime::Runtime;
 
 use crate::Outcome;
@@ -34,7 +34,7 @@ impl Engine {
     pub(crate) fn upstream(self) -> Outcome<Upstream> {
         match self {
             Self::Docker => {
-                let host = oh_config::load(Overrides::new())?.docker.host;
+                let host = Config::load()?.docker.host;
                 match host.as_deref().map(|host| host.split_once("://")) {
                     None => Ok(Upstream::Unix(DOCKER_SOCKET.into())),
                     Some(Some(("unix", path))) => Ok(Upstream::Unix(path.into())),
@@ -52,16 +52,16 @@ impl Engine {
 
     /// The engine itself.
     pub(crate) async fn runtime(self, options: &[(&str, &str)]) -> Outcome<Runtime> {
-        let mut overrides = Overrides::new()
+        let mut builder = Config::builder()
             .set("runtime", "the faults", Some(self.name()))
             // Many of them have to fit on a small machine.
             .set("resources.cpu", "the faults", Some("0.01"))
             .set("resources.memory", "the faults", Some("128Mi"))
             .set("resources.ephemeral_storage", "the faults", Some("100Mi"));
         for (key, value) in options {
-            overrides = overrides.set(key, "the faults", Some(*value));
+            builder = builder.set(key, "the faults", Some(*value));
         }
-        Ok(Runtime::open(&oh_config::load(overrides)?).await?)
+        Ok(Runtime::open(&builder.load()?).await?)
     }
 
     /// The engine behind a proxy. `folder` is for files.

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use oh_actions::{ActionRuntime, RuntimeOptions};
 use oh_e2e::environment;
-use oh_runtime::oh_config::{self, Overrides};
+use oh_runtime::oh_config::Config;
 use oh_runtime::{Mount, Runtime, Sandbox, SandboxName, SandboxSpec};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -65,8 +65,8 @@ async fn main() -> ExitCode {
 }
 
 async fn run(python: &str, write: bool) -> Fallible<bool> {
-    let overrides = Overrides::new().set("runtime", environment::BACKENDS, Some("local"));
-    let runtime = Runtime::open(&oh_config::load(overrides)?).await?;
+    let config = Config::builder().set("runtime", environment::BACKENDS, Some("local")).load()?;
+    let runtime = Runtime::open(&config).await?;
     let (theirs, ours) =
         (sandbox(&runtime, "theirs", python).await?, sandbox(&runtime, "ours", python).await?);
     let compared = both(&theirs, &ours, python, write).await;
