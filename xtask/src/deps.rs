@@ -4,7 +4,7 @@
 /// A member of the workspace, and the members it may use.
 ///
 /// Backends know only what a sandbox is; the agent's client knows only that too; the facade joins them; an
-/// evaluation sees the facade and never a backend; the command line is on top; xtask drives binaries and knows nothing.
+/// evaluation and the actions see the facade and never a backend; the command line is on top; xtask drives binaries and knows nothing.
 pub(crate) const DIRECTION: &[(&str, &[&str])] = &[
     ("oh-runtime-api", &[]),
     ("oh-config", &["oh-builder"]),
@@ -23,10 +23,11 @@ pub(crate) const DIRECTION: &[(&str, &[&str])] = &[
             "oh-runtime-k8s",
         ],
     ),
+    ("oh-actions", &["oh-runtime-api", "oh-runtime"]),
     ("oh-builder", &[]),
     ("oh-eval", &["oh-runtime-api", "oh-runtime", "oh-builder", "oh-config"]),
-    ("oh-cli", &["oh-runtime-api", "oh-runtime", "oh-builder", "oh-eval", "oh-config"]),
-    ("oh-e2e", &["oh-runtime-api", "oh-runtime", "oh-config"]),
+    ("oh-cli", &["oh-runtime-api", "oh-runtime", "oh-actions", "oh-builder", "oh-eval", "oh-config"]),
+    ("oh-e2e", &["oh-runtime-api", "oh-runtime", "oh-actions", "oh-config"]),
     ("xtask", &[]),
 ];
 

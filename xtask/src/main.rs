@@ -12,6 +12,7 @@ mod examples;
 mod faults;
 mod fuzz;
 mod images;
+mod openhands;
 mod paths;
 mod quickstart;
 mod test;
@@ -78,6 +79,12 @@ enum Task {
         /// Also write what was counted to this file
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
+    },
+    /// Send the same actions to OpenHands' own runtime and to ours, and compare; installs it where it is missing
+    OpenhandsParity {
+        /// Write docs/reference/actions.md instead of checking it
+        #[arg(long)]
+        write: bool,
     },
     /// All checks and tests, bringing up what they need; the last line counts the stages
     Test {
@@ -171,6 +178,7 @@ fn main() -> ExitCode {
         Task::Faults { runtime, short, seed, json } => {
             faults::run(&faults::Options { runtimes: &runtime, short, seed, json: json.as_deref() })
         }
+        Task::OpenhandsParity { write } => openhands::run(write),
         // The table has said why, and its last line is the count.
         Task::Test { fast } => return if test::run(fast) { ExitCode::SUCCESS } else { ExitCode::FAILURE },
         Task::Images { runtime } => images::run(runtime),

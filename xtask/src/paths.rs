@@ -37,6 +37,11 @@ pub(crate) fn bench_cache() -> Result<PathBuf> {
     Ok(xdg("XDG_CACHE_HOME", ".cache")?.join("oh-bench"))
 }
 
+/// Where OpenHands is installed, to be compared with.
+pub(crate) fn openhands_cache() -> Result<PathBuf> {
+    Ok(xdg("XDG_CACHE_HOME", ".cache")?.join("oh-parity/openhands-0.62.0"))
+}
+
 /// Where the backend `local` looks for images.
 pub(crate) fn local_images() -> Result<PathBuf> {
     Ok(xdg("XDG_DATA_HOME", ".local/share")?.join("oh/images"))

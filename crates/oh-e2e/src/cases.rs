@@ -1,5 +1,6 @@
 //! The list of cases. One file for each part of the contract.
 
+mod actions;
 mod archive;
 mod attach;
 mod attacks;
@@ -28,7 +29,7 @@ use crate::case::Case;
 /// Every case, for every backend.
 #[must_use]
 pub fn all() -> Vec<Case> {
-    let areas: [(&'static str, Vec<Case>); 22] = [
+    let areas: [(&'static str, Vec<Case>); 23] = [
         ("exec", exec::cases()),
         ("process", processes::cases()),
         ("stdin", stdin::cases()),
@@ -51,6 +52,7 @@ pub fn all() -> Vec<Case> {
         ("file_tree", file_tree::cases()),
         ("forward", forwarding::cases()),
         ("delivery", delivery::cases()),
+        ("actions", actions::cases()),
     ];
     let in_area = |(area, cases): (_, Vec<Case>)| cases.into_iter().map(move |case| Case { area, ..case });
     areas.into_iter().flat_map(in_area).collect()
