@@ -333,20 +333,21 @@ impl ActionRuntime {
         copy::list_files(&**self.sandbox()?, &folder).await
     }
 
-    /// Would stop the sandbox and keep it.
+    /// Stops everything in the sandbox until it is resumed. OpenHands stops the container and starts it again, and what
+    /// ran is gone; here it goes on.
     ///
     /// # Errors
-    /// [`Unsupported`](ErrorKind::Unsupported): no backend is able to do it.
-    pub fn pause(&self) -> Result<()> {
-        Err(unsupported("pause"))
+    /// [`Unsupported`](ErrorKind::Unsupported) where the backend cannot do that; what became of a sandbox that is gone.
+    pub async fn pause(&self) -> Result<()> {
+        self.sandbox()?.pause().await
     }
 
-    /// Would start a sandbox that was paused.
+    /// Lets a paused sandbox go on.
     ///
     /// # Errors
-    /// [`Unsupported`](ErrorKind::Unsupported): no backend is able to do it.
-    pub fn resume(&self) -> Result<()> {
-        Err(unsupported("resume"))
+    /// As [`pause`](Self::pause).
+    pub async fn resume(&self) -> Result<()> {
+        self.sandbox()?.resume().await
     }
 
     /// Ends the runtime, and removes its sandbox unless that is to stay; the interpreter ends, and the shells of a sandbox
@@ -411,8 +412,4 @@ impl ActionRuntime {
 fn no_session(name: &str) -> Error {
     Error::new(ErrorKind::NotFound, "run an action", format!("there is no session {name:?}"))
         .hint("open it first")
-}
-
-fn unsupported(what: &str) -> Error {
-    Error::new(ErrorKind::Unsupported, format!("{what} the runtime"), "no backend is able to do it")
 }

@@ -9,7 +9,7 @@ use oh_config::{Config, ConfigBuilder};
 
 use crate::args;
 use crate::commands::{
-    completions, config, cp, eval, exec, gc, kill, logs, ls, port_forward, ps, rm, run, shell,
+    completions, config, cp, eval, exec, gc, kill, logs, ls, pause, port_forward, ps, rm, run, shell,
 };
 use crate::exit_code::{self, Scope};
 use crate::failure::{Cause, Failure};
@@ -128,6 +128,8 @@ pub(crate) enum Work {
     PortForward(port_forward::Args),
     Ps(ps::Args),
     Kill(kill::Args),
+    Pause(pause::Pause),
+    Resume(pause::Resume),
     Cp(cp::Args),
     Logs(logs::Args),
     Ls(ls::Args),

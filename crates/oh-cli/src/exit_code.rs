@@ -108,6 +108,7 @@ pub(crate) const OWN: &[Row] = &[
             ErrorKind::Deleted,
             ErrorKind::Deadline,
             ErrorKind::StreamLost,
+            ErrorKind::Paused,
             ErrorKind::Restarted,
             ErrorKind::Replaced,
             ErrorKind::Version,

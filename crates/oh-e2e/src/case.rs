@@ -36,7 +36,8 @@ pub const PROCESS_LIMIT: Need = Need { name: "process_limit", met: |c| c.process
 pub const MOUNTS: Need = Need { name: "mounts", met: |c| c.mounts };
 /// [`Capabilities::own_root`].
 pub const OWN_ROOT: Need = Need { name: "own_root", met: |c| c.own_root };
-
+/// [`Capabilities::pauses`].
+pub const PAUSES: Need = Need { name: "pauses", met: |c| c.pauses };
 /// [`Capabilities::keeps_agents`].
 pub const KEEPS_AGENTS: Need = Need { name: "keeps_agents", met: |c| c.keeps_agents };
 

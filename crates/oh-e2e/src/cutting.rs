@@ -88,6 +88,14 @@ impl Backend for Cutting {
         self.inner.evidence(id).await
     }
 
+    async fn pause(&self, id: &Incarnation) -> Result<()> {
+        self.inner.pause(id).await
+    }
+
+    async fn resume(&self, id: &Incarnation) -> Result<()> {
+        self.inner.resume(id).await
+    }
+
     async fn delete(&self, id: &Incarnation) -> Result<DeleteReport> {
         self.inner.delete(id).await
     }

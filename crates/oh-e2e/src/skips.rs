@@ -106,6 +106,7 @@ mod tests {
         own_root: false,
         remote: false,
         keeps_agents: false,
+        pauses: false,
     };
 
     fn case(needs: &'static [crate::case::Need]) -> Case {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::{AgentPayload, Labels, Result, RunId, SandboxName, SandboxSpec, label};
+use crate::{AgentPayload, Error, ErrorKind, Labels, Result, RunId, SandboxName, SandboxSpec, label};
 
 /// The backend's own, never reused id of a sandbox.
 pub type Uid = String;
@@ -41,6 +41,8 @@ pub struct Capabilities {
     pub remote: bool,
     /// It keeps an agent for sandboxes to come, until [`Backend::collect_agents`] removes it.
     pub keeps_agents: bool,
+    /// A sandbox can be paused.
+    pub pauses: bool,
 }
 
 /// Which sandboxes: all that match every field that is set.
@@ -80,6 +82,8 @@ pub enum SandboxState {
     Created,
     /// Its first process runs.
     Running,
+    /// All its processes are stopped, and go on when it is resumed.
+    Paused,
     /// Its first process ended; it cannot be used any more.
     Exited,
     /// The machine it runs on does not answer: nobody knows what it is doing.
@@ -91,6 +95,7 @@ impl Display for SandboxState {
         f.write_str(match self {
             Self::Created => "created",
             Self::Running => "running",
+            Self::Paused => "paused",
             Self::Exited => "exited",
             Self::Unreachable => "unreachable",
         })
@@ -155,6 +160,11 @@ pub struct LogOptions {
 /// The bytes of a log as they come.
 pub type LogStream = BoxStream<'static, Result<Bytes>>;
 
+fn unable(verb: &str, id: &Incarnation) -> Error {
+    let operation = format!("{verb} sandbox {}", id.name);
+    Error::new(ErrorKind::Unsupported, operation, "this runtime cannot stop a sandbox and let it go on")
+}
+
 /// A byte stream in both directions.
 pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
@@ -193,6 +203,7 @@ pub trait Backend: Debug + Display + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) when it is gone, [`Ended`](crate::ErrorKind::Ended) when its first process ended,
+    /// [`Paused`](crate::ErrorKind::Paused) while it is paused,
     /// [`Replaced`](crate::ErrorKind::Replaced), [`Unavailable`](crate::ErrorKind::Unavailable); [`StreamLost`](crate::ErrorKind::StreamLost) when the agent cannot be
     /// reached for now.
     async fn open_stream(&self, id: &Incarnation) -> Result<Box<dyn Duplex>>;
@@ -208,6 +219,23 @@ pub trait Backend: Debug + Display + Send + Sync + 'static {
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound), [`Unavailable`](crate::ErrorKind::Unavailable).
     async fn evidence(&self, id: &Incarnation) -> Result<Evidence>;
+
+    /// Stops every process of the sandbox, the agent too, and keeps all it has. Doing it twice is fine.
+    ///
+    /// # Errors
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) without [`Capabilities::pauses`]; [`NotFound`](crate::ErrorKind::NotFound),
+    /// [`Ended`](crate::ErrorKind::Ended), [`Unavailable`](crate::ErrorKind::Unavailable).
+    async fn pause(&self, id: &Incarnation) -> Result<()> {
+        Err(unable("pause", id))
+    }
+
+    /// Lets a paused sandbox go on. Doing it twice is fine.
+    ///
+    /// # Errors
+    /// As [`pause`](Self::pause).
+    async fn resume(&self, id: &Incarnation) -> Result<()> {
+        Err(unable("resume", id))
+    }
 
     /// Removes the sandbox and everything made for it. Another sandbox of the same name is left alone.
     ///

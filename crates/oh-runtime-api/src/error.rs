@@ -79,6 +79,8 @@ pub enum ErrorKind {
     TakenOver,
     /// The byte stream to the sandbox broke. What ran may still run.
     StreamLost,
+    /// The sandbox is paused: nothing in it goes on until it is resumed.
+    Paused,
     /// The sandbox's agent is not the one the request was meant for.
     Restarted,
     /// The sandbox was replaced by another of the same name.
@@ -166,6 +168,7 @@ impl ErrorKind {
             Self::CommandNotFound => "command_not_found",
             Self::TakenOver => "taken_over",
             Self::StreamLost => "stream_lost",
+            Self::Paused => "paused",
             Self::Restarted => "restarted",
             Self::Replaced => "replaced",
             Self::Version => "version",

@@ -261,6 +261,20 @@ pub trait Sandbox: Debug + Display + Send + Sync + 'static {
     /// most, and for nothing while something is open. The next request connects again.
     async fn disconnect(&self);
 
+    /// Stops every process in the sandbox and keeps all it has, until it is resumed. What is under way waits as long as
+    /// that takes: it goes on with the sandbox, and the time is not counted. Doing it twice is fine.
+    ///
+    /// # Errors
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) without [`Capabilities::pauses`](crate::Capabilities::pauses), and what
+    /// became of a sandbox that is gone.
+    async fn pause(&self) -> Result<()>;
+
+    /// Lets a paused sandbox go on. Doing it twice is fine.
+    ///
+    /// # Errors
+    /// As [`pause`](Self::pause).
+    async fn resume(&self) -> Result<()>;
+
     /// Removes the sandbox. Doing it twice is fine.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ use crate::client::Client;
 use crate::config::DockerConfig;
 use crate::image::Images;
 use crate::payload::Payloads;
-use crate::{collect, container, create, evidence, logs, remove, stream};
+use crate::{collect, container, create, evidence, logs, pause, remove, stream};
 
 /// Sandboxes as containers of one Docker engine.
 #[derive(Debug)]
@@ -67,6 +67,7 @@ impl Backend for DockerBackend {
             own_root: true,
             remote: self.client.is_remote(),
             keeps_agents: true,
+            pauses: true,
         }
     }
 
@@ -99,6 +100,14 @@ impl Backend for DockerBackend {
 
     async fn evidence(&self, id: &Incarnation) -> Result<Evidence> {
         evidence::gather(&self.client, id).await
+    }
+
+    async fn pause(&self, id: &Incarnation) -> Result<()> {
+        pause::pause(&self.client, id).await
+    }
+
+    async fn resume(&self, id: &Incarnation) -> Result<()> {
+        pause::resume(&self.client, id).await
     }
 
     async fn delete(&self, id: &Incarnation) -> Result<DeleteReport> {
@@ -134,9 +143,8 @@ fn info(found: ContainerSummary) -> Option<SandboxInfo> {
         incarnation: Incarnation { name, uid: found.id? },
         state: match found.state {
             Some(State::CREATED) => SandboxState::Created,
-            Some(State::RUNNING | State::PAUSED | State::RESTARTING | State::STOPPING) => {
-                SandboxState::Running
-            }
+            Some(State::RUNNING | State::RESTARTING | State::STOPPING) => SandboxState::Running,
+            Some(State::PAUSED) => SandboxState::Paused,
             Some(State::EXITED | State::DEAD | State::REMOVING | State::EMPTY) | None => SandboxState::Exited,
         },
         created: seconds.map(|seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)),

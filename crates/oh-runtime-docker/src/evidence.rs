@@ -73,9 +73,8 @@ fn judge(seen: ContainerState, log_tail: String) -> Evidence {
 pub(crate) fn state(status: Option<Status>) -> SandboxState {
     match status {
         Some(Status::CREATED) => SandboxState::Created,
-        Some(Status::RUNNING | Status::PAUSED | Status::RESTARTING | Status::STOPPING) => {
-            SandboxState::Running
-        }
+        Some(Status::RUNNING | Status::RESTARTING | Status::STOPPING) => SandboxState::Running,
+        Some(Status::PAUSED) => SandboxState::Paused,
         Some(Status::EXITED | Status::DEAD | Status::REMOVING | Status::EMPTY) | None => SandboxState::Exited,
     }
 }

@@ -21,6 +21,7 @@ mod error;
 mod evidence;
 mod image;
 mod logs;
+mod pause;
 mod payload;
 mod remove;
 mod stream;

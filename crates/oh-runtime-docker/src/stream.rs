@@ -69,6 +69,7 @@ async fn refused(client: &Client, id: &Incarnation, operation: String, error: En
         Some(Status::EXITED | Status::DEAD | Status::REMOVING) => {
             (ErrorKind::Ended, "the sandbox ended".to_owned())
         }
+        Some(Status::PAUSED) => (ErrorKind::Paused, "the sandbox is paused".to_owned()),
         Some(Status::CREATED) => (ErrorKind::StreamLost, "the sandbox is not started yet".to_owned()),
         _ => (ErrorKind::StreamLost, format!("the engine refuses: {}", words(&error))),
     };

@@ -58,6 +58,7 @@ impl Backend for K8sBackend {
             own_root: true,
             remote: true,
             keeps_agents: true,
+            pauses: false,
         }
     }
 

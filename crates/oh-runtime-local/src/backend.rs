@@ -57,6 +57,7 @@ impl Backend for LocalBackend {
             own_root: false,
             remote: false,
             keeps_agents: false,
+            pauses: false,
         }
     }
 

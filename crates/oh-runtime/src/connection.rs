@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use async_trait::async_trait;
 use futures::future::BoxFuture;
-use oh_agent::client::{Client, Reconnect};
+use oh_agent::client::{Client, Outlook, Reconnect};
 use oh_runtime_api::{
     Backend, BoxRead, Duplex, Error, ErrorKind, Finished, Incarnation, Process, ProcessControl, Result,
     TerminalSize,
@@ -88,8 +88,12 @@ impl Reconnect for Again {
         self.backend.capabilities().remote
     }
 
-    async fn hopeful(&self) -> bool {
-        matches!(trouble::look(&*self.backend, &self.id).await, Fate::Runs | Fate::Unknown(_))
+    async fn outlook(&self) -> Outlook {
+        match trouble::look(&*self.backend, &self.id).await {
+            Fate::Runs | Fate::Unknown(_) => Outlook::Hopeful,
+            Fate::Paused => Outlook::Paused,
+            _ => Outlook::Hopeless,
+        }
     }
 }
 

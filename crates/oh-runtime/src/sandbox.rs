@@ -289,6 +289,14 @@ impl Sandbox for Attached {
         }
     }
 
+    async fn pause(&self) -> Result<()> {
+        self.backend.pause(&self.id).await
+    }
+
+    async fn resume(&self) -> Result<()> {
+        self.backend.resume(&self.id).await
+    }
+
     async fn close(&self) -> Result<DeleteReport> {
         let report = self.backend.delete(&self.id).await?;
         // A stream may learn of the end a little later: what is asked for in between must not get lost in it.

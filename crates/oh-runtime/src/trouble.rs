@@ -24,6 +24,8 @@ const LAST_WORDS: usize = 2048;
 pub(crate) enum Fate {
     /// It runs, as far as the backend knows.
     Runs,
+    /// It is paused.
+    Paused,
     /// Nothing has its name any more.
     Deleted,
     /// Another sandbox has its name.
@@ -49,6 +51,7 @@ pub(crate) async fn look(backend: &dyn Backend, id: &Incarnation) -> Fate {
             Err(_) => Fate::Ended(None),
         },
         Some(info) if info.state == SandboxState::Unreachable => Fate::Unreachable,
+        Some(info) if info.state == SandboxState::Paused => Fate::Paused,
         Some(_) => Fate::Runs,
         None if found.is_empty() => Fate::Deleted,
         None => Fate::Replaced,
@@ -64,7 +67,7 @@ pub(crate) async fn settled(backend: &dyn Backend, id: &Incarnation) -> Fate {
     loop {
         let fate = look(backend, id).await;
         let certain = match &fate {
-            Fate::Deleted | Fate::Replaced | Fate::Unreachable => true,
+            Fate::Deleted | Fate::Replaced | Fate::Unreachable | Fate::Paused => true,
             Fate::Ended(_) => ended_since.get_or_insert_with(Instant::now).elapsed() >= ENDED,
             Fate::Runs => answers(backend, id).await,
             Fate::Unknown(_) => false,
@@ -90,6 +93,8 @@ impl Fate {
         let error = match self {
             Self::Runs => return lost.hint("the sandbox is still there: what ran in it may still run"),
             Self::Unknown(why) => return lost.context("backend", why.as_str()),
+            Self::Paused => because(ErrorKind::Paused, "the sandbox is paused".into())
+                .hint("resume it: what ran in it goes on then"),
             Self::Deleted => because(ErrorKind::Deleted, "the sandbox was removed".into()),
             Self::Replaced => because(ErrorKind::Replaced, "another sandbox has its name now".into()),
             Self::Unreachable => because(

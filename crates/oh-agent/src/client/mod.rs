@@ -23,7 +23,7 @@ use oh_runtime_api::{
 use crate::protocol::Change;
 
 use connection::Connection;
-pub use rejoin::Reconnect;
+pub use rejoin::{Outlook, Reconnect};
 
 /// A session with one sandbox's agent. Cheap to clone; it ends with the last clone and the last thing opened through
 /// it.

@@ -40,8 +40,19 @@ pub trait Reconnect: Debug + Send + Sync + 'static {
     /// Whether its streams leave this machine: then less is worth some work.
     fn remote(&self) -> bool;
 
-    /// Whether a later attempt may succeed: false when the sandbox is known to be gone.
-    async fn hopeful(&self) -> bool;
+    /// What can be expected of a later attempt.
+    async fn outlook(&self) -> Outlook;
+}
+
+/// What can be expected of a sandbox to which no stream can be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outlook {
+    /// A later attempt may succeed.
+    Hopeful,
+    /// The sandbox is paused: one may succeed when it is resumed, however long that takes.
+    Paused,
+    /// The sandbox is gone.
+    Hopeless,
 }
 
 /// Why a session is over.
@@ -100,7 +111,7 @@ pub(super) async fn rejoin(
     users: &WeakSender,
     broke: String,
 ) -> Result<(Box<dyn Duplex>, u64), Lost> {
-    let started = Instant::now();
+    let mut away_since = Instant::now();
     let mut pause = FIRST_PAUSE;
     // Nobody waits for it any more: then it is not worth a reason.
     while users.upgrade().is_some() {
@@ -127,9 +138,10 @@ pub(super) async fn rejoin(
             Ok(Err(_)) | Err(_) => {}
         }
         // A backend that takes long to say has not said no.
-        let hopeful = timeout(HANDSHAKE, again.hopeful()).await.unwrap_or(true);
-        if !hopeful || started.elapsed() >= GIVE_UP {
-            break;
+        match timeout(HANDSHAKE, again.outlook()).await.unwrap_or(Outlook::Hopeful) {
+            Outlook::Hopeful if away_since.elapsed() < GIVE_UP => {}
+            Outlook::Paused => away_since = Instant::now(),
+            Outlook::Hopeful | Outlook::Hopeless => break,
         }
         pause = (2 * pause).min(LONGEST_PAUSE);
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use oh_agent::client::{Client, Reconnect};
+use oh_agent::client::{Client, Outlook, Reconnect};
 use oh_agent::protocol::{
     Attached, CommandEntry, EndReport, Failure, FailureKind, FromAgent, HEARTBEAT, Hello, SILENCE, Usage,
     VERSION, WireEnd, encode_preamble,
@@ -151,8 +151,9 @@ impl Reconnect for Strangers {
         true
     }
 
-    async fn hopeful(&self) -> bool {
-        !self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    async fn outlook(&self) -> Outlook {
+        let nobody_left = self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
+        if nobody_left { Outlook::Hopeless } else { Outlook::Hopeful }
     }
 }
 

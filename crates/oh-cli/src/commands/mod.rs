@@ -9,6 +9,7 @@ pub(crate) mod gc;
 pub(crate) mod kill;
 pub(crate) mod logs;
 pub(crate) mod ls;
+pub(crate) mod pause;
 pub(crate) mod port_forward;
 pub(crate) mod ps;
 pub(crate) mod rm;
@@ -77,6 +78,8 @@ pub(crate) async fn dispatch(context: &Context, command: Work) -> Result<u8> {
         Work::PortForward(args) => port_forward::port_forward(context, args).await,
         Work::Ps(args) => ps::ps(context, args).await,
         Work::Kill(args) => kill::kill(context, args).await,
+        Work::Pause(args) => pause::pause(context, args).await,
+        Work::Resume(args) => pause::resume(context, args).await,
         Work::Cp(args) => cp::cp(context, args).await,
         Work::Logs(args) => logs::logs(context, args).await,
         Work::Ls(args) => ls::ls(context, args).await,

@@ -258,6 +258,14 @@ impl Sandbox for Liar {
         self.real.disconnect().await;
     }
 
+    async fn pause(&self) -> Result<()> {
+        self.real.pause().await
+    }
+
+    async fn resume(&self) -> Result<()> {
+        self.real.resume().await
+    }
+
     async fn close(&self) -> Result<DeleteReport> {
         self.real.close().await
     }

@@ -2,11 +2,13 @@
 
 use std::time::{Duration, SystemTime};
 
+use tokio::time::timeout;
+
 use oh_runtime::{
     CommandSpec, End, ErrorKind, Mount, SandboxExt, SandboxSpec, SandboxState, Selector, label,
 };
 
-use crate::case::{Case, ISOLATED, MOUNTS, OWN_ROOT, case};
+use crate::case::{Case, ISOLATED, MOUNTS, OWN_ROOT, PAUSES, case};
 use crate::context::{Context, IMAGE};
 use crate::failure::{CaseResult, Failure, check, empty, equal, refused};
 use crate::probe::{mark, marked, script, succeeds, text, until_marked};
@@ -28,6 +30,7 @@ pub(super) fn cases() -> Vec<Case> {
         case!(attaching_to_nothing_is_not_found),
         case!(a_run_is_found_by_its_label),
         case!(a_mounted_folder_is_there).needs(&[MOUNTS]),
+        case!(a_paused_sandbox_goes_on_where_it_was).needs(&[PAUSES]),
         case!(a_user_is_honoured_or_refused),
         case!(sandboxes_have_their_own_files),
         case!(sandboxes_do_not_see_each_others_processes).needs(&[ISOLATED]),
@@ -177,6 +180,33 @@ async fn a_mounted_folder_is_there(cx: &Context) -> CaseResult {
     let output = sandbox.run(CommandSpec::shell("echo no >/testbed/theirs/file")).await?;
     check(!output.finished.end.success(), "what is read-only was written")?;
     equal("content", &std::fs::read_to_string(host.path().join("file"))?, &"of the host\n")
+}
+
+async fn a_paused_sandbox_goes_on_where_it_was(cx: &Context) -> CaseResult {
+    let (runtime, spec) = (cx.runtime()?, cx.spec()?);
+    let sandbox = runtime.create(&spec).await?;
+    let name = &sandbox.incarnation().name;
+    let state = async || {
+        let listed = runtime.list(&Selector::name(name.clone())).await?;
+        listed.first().map(|info| info.state).ok_or_else(|| Failure::new("it is not listed"))
+    };
+    let steps = CommandSpec::shell("for i in $(seq 60); do echo $i; sleep 0.05; done");
+    let mut running = std::pin::pin!(sandbox.run(steps));
+    // It is under way, and cannot be at its end.
+    check(timeout(Duration::from_secs(1), &mut running).await.is_err(), "it ended too early")?;
+    sandbox.pause().await?;
+    sandbox.pause().await?;
+    equal("state", &state().await?, &SandboxState::Paused)?;
+    check(timeout(Duration::from_secs(4), &mut running).await.is_err(), "it went on while it was paused")?;
+    let other = cx.another_runtime().await?.attach(name).await?;
+    refused(other.run(CommandSpec::new(["true"])).await, &[ErrorKind::Paused])?;
+    sandbox.resume().await?;
+    sandbox.resume().await?;
+    equal("state", &state().await?, &SandboxState::Running)?;
+    let output = running.await?;
+    let all: String = (1..=60).map(|step| format!("{step}\n")).collect();
+    equal("steps", &String::from_utf8_lossy(&output.stdout.bytes).into_owned(), &all)?;
+    script(&*other, "true").await.map(drop)
 }
 
 async fn a_user_is_honoured_or_refused(cx: &Context) -> CaseResult {

@@ -119,6 +119,7 @@ impl Backend for Fake {
             own_root: true,
             remote: false,
             keeps_agents: true,
+            pauses: false,
         }
     }
 
