@@ -46,11 +46,17 @@ _oh() {
             oh,ls)
                 cmd="oh__subcmd__ls"
                 ;;
+            oh,pause)
+                cmd="oh__subcmd__pause"
+                ;;
             oh,port-forward)
                 cmd="oh__subcmd__port__subcmd__forward"
                 ;;
             oh,ps)
                 cmd="oh__subcmd__ps"
+                ;;
+            oh,resume)
+                cmd="oh__subcmd__resume"
                 ;;
             oh,rm)
                 cmd="oh__subcmd__rm"
@@ -139,11 +145,17 @@ _oh() {
             oh__subcmd__help,ls)
                 cmd="oh__subcmd__help__subcmd__ls"
                 ;;
+            oh__subcmd__help,pause)
+                cmd="oh__subcmd__help__subcmd__pause"
+                ;;
             oh__subcmd__help,port-forward)
                 cmd="oh__subcmd__help__subcmd__port__subcmd__forward"
                 ;;
             oh__subcmd__help,ps)
                 cmd="oh__subcmd__help__subcmd__ps"
+                ;;
+            oh__subcmd__help,resume)
+                cmd="oh__subcmd__help__subcmd__resume"
                 ;;
             oh__subcmd__help,rm)
                 cmd="oh__subcmd__help__subcmd__rm"
@@ -179,7 +191,7 @@ _oh() {
 
     case "${cmd}" in
         oh)
-            opts="-v -q -h -V --runtime --config --profile --set --output --color --verbose --quiet --help --version run exec shell port-forward ps kill cp logs ls rm gc eval config completions help"
+            opts="-v -q -h -V --runtime --config --profile --set --output --color --verbose --quiet --help --version run exec shell port-forward ps kill pause resume cp logs ls rm gc eval config completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -909,7 +921,7 @@ _oh() {
             return 0
             ;;
         oh__subcmd__help)
-            opts="run exec shell port-forward ps kill cp logs ls rm gc eval config completions help"
+            opts="run exec shell port-forward ps kill pause resume cp logs ls rm gc eval config completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1146,6 +1158,20 @@ _oh() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        oh__subcmd__help__subcmd__pause)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         oh__subcmd__help__subcmd__port__subcmd__forward)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -1161,6 +1187,20 @@ _oh() {
             return 0
             ;;
         oh__subcmd__help__subcmd__ps)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        oh__subcmd__help__subcmd__resume)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1346,6 +1386,44 @@ _oh() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        oh__subcmd__pause)
+            opts="-v -q -h --runtime --config --profile --set --output --color --verbose --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --runtime)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "human json" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         oh__subcmd__port__subcmd__forward)
             opts="-v -q -h --address --runtime --config --profile --set --output --color --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -1389,6 +1467,44 @@ _oh() {
             return 0
             ;;
         oh__subcmd__ps)
+            opts="-v -q -h --runtime --config --profile --set --output --color --verbose --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --runtime)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "human json" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        oh__subcmd__resume)
             opts="-v -q -h --runtime --config --profile --set --output --color --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

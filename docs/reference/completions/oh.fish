@@ -43,6 +43,8 @@ complete -c oh -n "__fish_oh_needs_command" -f -a "shell" -d 'Open an interactiv
 complete -c oh -n "__fish_oh_needs_command" -f -a "port-forward" -d 'Forward ports of this machine to ports in a sandbox, until Ctrl-C or until the sandbox is gone'
 complete -c oh -n "__fish_oh_needs_command" -f -a "ps" -d 'List the commands of a sandbox: those that run, and those whose end nobody has fetched'
 complete -c oh -n "__fish_oh_needs_command" -f -a "kill" -d 'End a command of a sandbox with all its children, or send it a signal'
+complete -c oh -n "__fish_oh_needs_command" -f -a "pause" -d 'Stop everything in a sandbox until it is resumed'
+complete -c oh -n "__fish_oh_needs_command" -f -a "resume" -d 'Let a paused sandbox go on'
 complete -c oh -n "__fish_oh_needs_command" -f -a "cp" -d 'Copy a file or folder into a sandbox or out of it'
 complete -c oh -n "__fish_oh_needs_command" -f -a "logs" -d 'Print the log of a sandbox: what its first process, the agent, has to say'
 complete -c oh -n "__fish_oh_needs_command" -f -a "ls" -d 'List the sandboxes of the backend, whoever made them'
@@ -157,6 +159,30 @@ never\t'Nowhere'"
 complete -c oh -n "__fish_oh_using_subcommand kill" -s v -l verbose -d 'Say more: what is done on the side; twice: what the libraries log'
 complete -c oh -n "__fish_oh_using_subcommand kill" -s q -l quiet -d 'Print results and errors only'
 complete -c oh -n "__fish_oh_using_subcommand kill" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c oh -n "__fish_oh_using_subcommand pause" -l runtime -d 'Where sandboxes run: docker, k8s or local' -r
+complete -c oh -n "__fish_oh_using_subcommand pause" -l config -d 'Read this configuration file instead of the project\'s' -r -F
+complete -c oh -n "__fish_oh_using_subcommand pause" -l profile -d 'Use this profile of the configuration' -r
+complete -c oh -n "__fish_oh_using_subcommand pause" -l set -d 'Set an option of the configuration, like k8s.namespace=sandboxes; can be repeated' -r
+complete -c oh -n "__fish_oh_using_subcommand pause" -l output -d 'How to print results' -r -f -a "human\t'For people'
+json\t'One JSON document on standard output, and JSON lines on standard error'"
+complete -c oh -n "__fish_oh_using_subcommand pause" -l color -d 'When to use colours: always, never, or auto for on a terminal' -r -f -a "auto\t'On a terminal'
+always\t'Also into files and pipes'
+never\t'Nowhere'"
+complete -c oh -n "__fish_oh_using_subcommand pause" -s v -l verbose -d 'Say more: what is done on the side; twice: what the libraries log'
+complete -c oh -n "__fish_oh_using_subcommand pause" -s q -l quiet -d 'Print results and errors only'
+complete -c oh -n "__fish_oh_using_subcommand pause" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c oh -n "__fish_oh_using_subcommand resume" -l runtime -d 'Where sandboxes run: docker, k8s or local' -r
+complete -c oh -n "__fish_oh_using_subcommand resume" -l config -d 'Read this configuration file instead of the project\'s' -r -F
+complete -c oh -n "__fish_oh_using_subcommand resume" -l profile -d 'Use this profile of the configuration' -r
+complete -c oh -n "__fish_oh_using_subcommand resume" -l set -d 'Set an option of the configuration, like k8s.namespace=sandboxes; can be repeated' -r
+complete -c oh -n "__fish_oh_using_subcommand resume" -l output -d 'How to print results' -r -f -a "human\t'For people'
+json\t'One JSON document on standard output, and JSON lines on standard error'"
+complete -c oh -n "__fish_oh_using_subcommand resume" -l color -d 'When to use colours: always, never, or auto for on a terminal' -r -f -a "auto\t'On a terminal'
+always\t'Also into files and pipes'
+never\t'Nowhere'"
+complete -c oh -n "__fish_oh_using_subcommand resume" -s v -l verbose -d 'Say more: what is done on the side; twice: what the libraries log'
+complete -c oh -n "__fish_oh_using_subcommand resume" -s q -l quiet -d 'Print results and errors only'
+complete -c oh -n "__fish_oh_using_subcommand resume" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c oh -n "__fish_oh_using_subcommand cp" -l include -d 'Copy of a folder only what matches this pattern, like \'*.py\' or \'src/**\'; can be repeated' -r
 complete -c oh -n "__fish_oh_using_subcommand cp" -s x -l exclude -d 'Leave out what matches this pattern, like .git or \'build/*\'; can be repeated' -r
 complete -c oh -n "__fish_oh_using_subcommand cp" -l owner -d 'Whom the copy belongs to in the sandbox: user or user:group, by name or number' -r
@@ -362,21 +388,23 @@ never\t'Nowhere'"
 complete -c oh -n "__fish_oh_using_subcommand completions" -s v -l verbose -d 'Say more: what is done on the side; twice: what the libraries log'
 complete -c oh -n "__fish_oh_using_subcommand completions" -s q -l quiet -d 'Print results and errors only'
 complete -c oh -n "__fish_oh_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c oh -n "__fish_oh_using_subcommand help; and not __fish_seen_subcommand_from run exec shell port-forward ps kill cp logs ls rm gc eval config completions help" -f -a "run" -d 'Run a command in a fresh sandbox, and remove the sandbox'
-complete -c oh -n "__fish_oh_using_subcommand help; and not __fish_seen_subcommand_from run exec shell port-forward ps kill cp logs ls rm gc eval config completions help" -f -a "exec" -d 'Run a command in an existing sandbox, or go on with one that runs there'
-complete -c oh -n "__fish_oh_using_subcommand help; and not __fish_seen_subcommand_from run exec shell port-forward ps kill cp logs ls rm gc eval config completions help" -f -a "shell" -d 'Open an interactive shell in an existing sandbox: the user\'s own as its /etc/passwd has it, else bash, else sh'
-complete -c oh -n "__fish_oh_using_subcommand help; and not __fish_seen_subcommand_from run exec shell port-forward ps kill cp logs ls rm gc eval config completions help" -f -a "port-forward" -d 'Forward ports of this machine to ports in a sandbox, until Ctrl-C or until the sandbox is gone'
-complete -c oh -n "__fish_oh_using_subcommand help; and not __fish_seen_subcommand_from run exec shell port-forward ps kill cp logs ls rm gc eval config completions help" -f -a "ps" -d 'List the commands of a sandbox: those that run, and those whose end nobody has fetched'
-complete -c oh -n "__fish_oh_using_subcommand help; and not __fish_seen_subcommand_from run exec shell port-forward ps kill cp logs ls rm gc eval config completions help" -f -a "kill" -d 'End a command of a sandbox with all its children, or send it a signal'
-complete -c oh -n "__fish_oh_using_subcommand help; and not __fish_seen_subcommand_from run exec shell port-forward ps kill cp logs ls rm gc eval config completions help" -f -a "cp" -d 'Copy a file or folder into a sandbox or out of it'
-complete -c oh -n "__fish_oh_using_subcommand help; and not __fish_seen_subcommand_from run exec shell port-forward ps kill cp logs ls rm gc eval config completions help" -f -a "logs" -d 'Print the log of a sandbox: what its first process, the agent, has to say'
-complete -c oh -n "__fish_oh_using_subcommand help; and not __fish_seen_subcommand_from run exec shell port-forward ps kill cp logs ls rm gc eval config completions help" -f -a "ls" -d 'List the sandboxes of the backend, whoever made them'
-complete -c oh -n "__fish_oh_using_subcommand help; and not __fish_seen_subcommand_from run exec shell port-forward ps kill cp logs ls rm gc eval config completions help" -f -a "rm" -d 'Remove sandboxes: by name, those of a run, or those past their time; print the name of each'
-complete -c oh -n "__fish_oh_using_subcommand help; and not __fish_seen_subcommand_from run exec shell port-forward ps kill cp logs ls rm gc eval config completions help" -f -a "gc" -d 'Remove what the backend keeps for sandboxes to come and none uses; print the name of each'
-complete -c oh -n "__fish_oh_using_subcommand help; and not __fish_seen_subcommand_from run exec shell port-forward ps kill cp logs ls rm gc eval config completions help" -f -a "eval" -d 'Evaluate predictions for the instances of a dataset'
-complete -c oh -n "__fish_oh_using_subcommand help; and not __fish_seen_subcommand_from run exec shell port-forward ps kill cp logs ls rm gc eval config completions help" -f -a "config" -d 'Look at the configuration, check it, or begin one'
-complete -c oh -n "__fish_oh_using_subcommand help; and not __fish_seen_subcommand_from run exec shell port-forward ps kill cp logs ls rm gc eval config completions help" -f -a "completions" -d 'Print a script that lets a shell complete commands and options of `oh`'
-complete -c oh -n "__fish_oh_using_subcommand help; and not __fish_seen_subcommand_from run exec shell port-forward ps kill cp logs ls rm gc eval config completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c oh -n "__fish_oh_using_subcommand help; and not __fish_seen_subcommand_from run exec shell port-forward ps kill pause resume cp logs ls rm gc eval config completions help" -f -a "run" -d 'Run a command in a fresh sandbox, and remove the sandbox'
+complete -c oh -n "__fish_oh_using_subcommand help; and not __fish_seen_subcommand_from run exec shell port-forward ps kill pause resume cp logs ls rm gc eval config completions help" -f -a "exec" -d 'Run a command in an existing sandbox, or go on with one that runs there'
+complete -c oh -n "__fish_oh_using_subcommand help; and not __fish_seen_subcommand_from run exec shell port-forward ps kill pause resume cp logs ls rm gc eval config completions help" -f -a "shell" -d 'Open an interactive shell in an existing sandbox: the user\'s own as its /etc/passwd has it, else bash, else sh'
+complete -c oh -n "__fish_oh_using_subcommand help; and not __fish_seen_subcommand_from run exec shell port-forward ps kill pause resume cp logs ls rm gc eval config completions help" -f -a "port-forward" -d 'Forward ports of this machine to ports in a sandbox, until Ctrl-C or until the sandbox is gone'
+complete -c oh -n "__fish_oh_using_subcommand help; and not __fish_seen_subcommand_from run exec shell port-forward ps kill pause resume cp logs ls rm gc eval config completions help" -f -a "ps" -d 'List the commands of a sandbox: those that run, and those whose end nobody has fetched'
+complete -c oh -n "__fish_oh_using_subcommand help; and not __fish_seen_subcommand_from run exec shell port-forward ps kill pause resume cp logs ls rm gc eval config completions help" -f -a "kill" -d 'End a command of a sandbox with all its children, or send it a signal'
+complete -c oh -n "__fish_oh_using_subcommand help; and not __fish_seen_subcommand_from run exec shell port-forward ps kill pause resume cp logs ls rm gc eval config completions help" -f -a "pause" -d 'Stop everything in a sandbox until it is resumed'
+complete -c oh -n "__fish_oh_using_subcommand help; and not __fish_seen_subcommand_from run exec shell port-forward ps kill pause resume cp logs ls rm gc eval config completions help" -f -a "resume" -d 'Let a paused sandbox go on'
+complete -c oh -n "__fish_oh_using_subcommand help; and not __fish_seen_subcommand_from run exec shell port-forward ps kill pause resume cp logs ls rm gc eval config completions help" -f -a "cp" -d 'Copy a file or folder into a sandbox or out of it'
+complete -c oh -n "__fish_oh_using_subcommand help; and not __fish_seen_subcommand_from run exec shell port-forward ps kill pause resume cp logs ls rm gc eval config completions help" -f -a "logs" -d 'Print the log of a sandbox: what its first process, the agent, has to say'
+complete -c oh -n "__fish_oh_using_subcommand help; and not __fish_seen_subcommand_from run exec shell port-forward ps kill pause resume cp logs ls rm gc eval config completions help" -f -a "ls" -d 'List the sandboxes of the backend, whoever made them'
+complete -c oh -n "__fish_oh_using_subcommand help; and not __fish_seen_subcommand_from run exec shell port-forward ps kill pause resume cp logs ls rm gc eval config completions help" -f -a "rm" -d 'Remove sandboxes: by name, those of a run, or those past their time; print the name of each'
+complete -c oh -n "__fish_oh_using_subcommand help; and not __fish_seen_subcommand_from run exec shell port-forward ps kill pause resume cp logs ls rm gc eval config completions help" -f -a "gc" -d 'Remove what the backend keeps for sandboxes to come and none uses; print the name of each'
+complete -c oh -n "__fish_oh_using_subcommand help; and not __fish_seen_subcommand_from run exec shell port-forward ps kill pause resume cp logs ls rm gc eval config completions help" -f -a "eval" -d 'Evaluate predictions for the instances of a dataset'
+complete -c oh -n "__fish_oh_using_subcommand help; and not __fish_seen_subcommand_from run exec shell port-forward ps kill pause resume cp logs ls rm gc eval config completions help" -f -a "config" -d 'Look at the configuration, check it, or begin one'
+complete -c oh -n "__fish_oh_using_subcommand help; and not __fish_seen_subcommand_from run exec shell port-forward ps kill pause resume cp logs ls rm gc eval config completions help" -f -a "completions" -d 'Print a script that lets a shell complete commands and options of `oh`'
+complete -c oh -n "__fish_oh_using_subcommand help; and not __fish_seen_subcommand_from run exec shell port-forward ps kill pause resume cp logs ls rm gc eval config completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c oh -n "__fish_oh_using_subcommand help; and __fish_seen_subcommand_from eval" -f -a "run" -d 'Run the tests of each instance with its prediction applied, and grade them'
 complete -c oh -n "__fish_oh_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "show" -d 'Print every option that has a value, and where it came from'
 complete -c oh -n "__fish_oh_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "explain" -d 'Print all about one option: its value, where that came from, every place that has one, and what it means'
