@@ -170,7 +170,7 @@ mod tests {
         let seen = listed("box", State::PAUSED).unwrap();
         assert_eq!(seen.incarnation.uid, "c0ffee");
         assert_eq!(seen.incarnation.name.as_str(), "box");
-        assert_eq!(seen.state, SandboxState::Running);
+        assert_eq!(seen.state, SandboxState::Paused);
         assert_eq!(seen.created, Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1000)));
         assert_eq!(seen.labels.len(), 2);
         assert_eq!(listed("box", State::CREATED).unwrap().state, SandboxState::Created);

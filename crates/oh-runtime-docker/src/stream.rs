@@ -66,10 +66,13 @@ async fn refused(client: &Client, id: &Incarnation, operation: String, error: En
         Err(gone) => return gone,
     };
     let (kind, message) = match state {
+        Some(Status::PAUSED) => {
+            let paused = Error::new(ErrorKind::Paused, operation, "the sandbox is paused");
+            return paused.hint("resume it: what ran in it goes on then").caused_by(error);
+        }
         Some(Status::EXITED | Status::DEAD | Status::REMOVING) => {
             (ErrorKind::Ended, "the sandbox ended".to_owned())
         }
-        Some(Status::PAUSED) => (ErrorKind::Paused, "the sandbox is paused".to_owned()),
         Some(Status::CREATED) => (ErrorKind::StreamLost, "the sandbox is not started yet".to_owned()),
         _ => (ErrorKind::StreamLost, format!("the engine refuses: {}", words(&error))),
     };

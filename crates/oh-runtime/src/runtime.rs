@@ -24,8 +24,9 @@ const AT_ONCE: usize = 8;
 /// Longest time for removing what a failed creation left.
 const CLEAN_UP_LIMIT: Duration = Duration::from_secs(30);
 
-/// How much longer than its limit the making may take: a backend has the same limit, and says why it was not kept.
-const SAY_WHY: Duration = Duration::from_secs(10);
+/// How much longer than its limit the making may take: a backend has the same limit, and says why it was not kept when it
+/// has removed what it made.
+const SAY_WHY: Duration = Duration::from_secs(45);
 
 /// What a specification has unless said otherwise.
 #[derive(Clone, PartialEq)]

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use oh_actions::{
-    Action, ActionRuntime, Metadata, Observation, RunObservation, RuntimeOptions, RuntimeStatus, SessionSpec,
-    StatusCallback,
+    Action, ActionKind, ActionRuntime, Metadata, Observation, RunAction, RunObservation, RuntimeOptions,
+    RuntimeStatus, SessionSpec, StatusCallback,
 };
 use oh_runtime::{ErrorKind, Sandbox, SandboxSpec};
 use serde_json::{Value, json};
@@ -78,9 +78,10 @@ async fn does_in(runtime: &ActionRuntime, session: &str, action: Action) -> Case
     }
 }
 
-/// A command that has to end with `code` and say `content`.
+/// A command that has to end with `code` and say `content`, however long it says nothing: the machine may be busy.
 async fn says(runtime: &ActionRuntime, command: &str, code: i64, content: &str) -> CaseResult {
-    let run = does(runtime, Action::run(command)).await?;
+    let run = RunAction { command: command.to_owned(), blocking: true, ..RunAction::default() };
+    let run = does(runtime, Action::new(ActionKind::Run(run)).timeout(60)).await?;
     equal(command, &(run.content.as_str(), run.metadata.exit_code), &(content, code))
 }
 
