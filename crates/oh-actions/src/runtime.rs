@@ -359,6 +359,15 @@ impl ActionRuntime {
         if self.closed.swap(true, Ordering::Relaxed) {
             return Ok(());
         }
+        let done = self.end().await;
+        if done.is_err() {
+            // The sandbox may still be there: the next attempt must not take it for gone.
+            self.closed.store(false, Ordering::Relaxed);
+        }
+        done
+    }
+
+    async fn end(&self) -> Result<()> {
         let Some(sandbox) = self.sandbox.get() else { return Ok(()) };
         let RuntimeOptions { keep_runtime_alive, attach_to_existing, .. } = self.options;
         let stays = keep_runtime_alive || attach_to_existing;

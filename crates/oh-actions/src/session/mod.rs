@@ -261,7 +261,14 @@ impl Session {
         limit: Option<&Number>,
     ) -> Result<RunObservation> {
         let no_change = (!blocking).then_some(self.no_change);
-        let observed = match self.wait(hard, no_change).await {
+        let mut waited = self.wait(hard, no_change).await;
+        if matches!(waited, Wait::Over(Ok(_))) && !self.terminal.screen().has_begun() {
+            // Something else ended the shell before it read the command, which is given to another one, once.
+            self.terminal = self.restarted(sandbox).await?;
+            self.start(command, key).await?;
+            waited = self.wait(hard, no_change).await;
+        }
+        let observed = match waited {
             Wait::Ended(Ended { shown, fields }) => {
                 let seen = self.seen();
                 self.state = State::Ready;
@@ -282,16 +289,9 @@ impl Session {
                 let suffix = notes::timed_out(limit);
                 self.unfinished(command, suffix)
             }
-            Wait::Over(Ok(end)) => {
+            Wait::Over(Ok(end)) if self.terminal.screen().has_begun() => {
                 let (shown, seen) = (self.terminal.screen().shown(), self.seen());
-                let begun = self.terminal.screen().has_begun();
                 self.terminal = self.restarted(sandbox).await?;
-                if !begun {
-                    // Something else ended it before.
-                    self.start(command, key).await?;
-                    let again = self.ended(sandbox, command, key, before, hard, blocking, limit);
-                    return Box::pin(again).await;
-                }
                 notes::shell_exited(&shown, seen.as_deref(), command, end)
             }
             Wait::Over(over) => return Err(self.exited(over)),
