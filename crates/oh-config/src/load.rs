@@ -127,6 +127,11 @@ impl Loaded {
         for setting in SETTINGS {
             let Some(value) = value_in(&values, setting) else { continue };
             self.collect_origins(value, setting.key, &mut origins);
+            // A test checks what `default.toml` says. Every command loads the configuration, and the check of an image alone
+            // takes longer than all the rest.
+            if self.layers.first().and_then(|file| file.value(setting)) == Some(value) {
+                continue;
+            }
             let findings = setting.kind.check(value);
             let bad = !findings.is_empty();
             for finding in findings {
